@@ -1,0 +1,1 @@
+"""The ground: identities, epochs, sealing, commitments. Knows no session and no bucket."""

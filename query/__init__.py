@@ -1,0 +1,1 @@
+"""DuckDB over manifest rows: sessions and their totals."""

@@ -1,0 +1,46 @@
+"""Every object name in the bucket, in one place (DESIGN §4).
+
+A name tells the bucket's operator a kind, the log head when the upload began, and the SHA-256 of sealed bytes. Nothing of a
+plaintext: an unsalted plaintext hash in a name would let the operator confirm a guessed message.
+"""
+
+import re
+from typing import Final, Literal
+
+ObjectKind = Literal["pack", "manifest", "text", "stats", "share"]
+
+LOG: Final = "log/"
+PROBE: Final = "probe/"
+PREFIX_OF_KIND: Final[dict[ObjectKind, str]] = {
+    "pack": "packs/",
+    "manifest": "manifests/",
+    "text": "texts/",
+    "stats": "stats/",
+    "share": "shares/",
+}
+seq_digits: Final = 12
+seq_max: Final = 10**seq_digits - 1
+_SLOT = re.compile(r"log/([0-9]{12})\Z")
+
+
+def slot_name(seq: int) -> str:
+    """The name of log slot `seq`, as `log/000000000042`."""
+    if not 0 <= seq <= seq_max:
+        raise ValueError(f"log slot out of range: {seq}")
+    return f"{LOG}{seq:0{seq_digits}d}"
+
+
+def slot_seq(name: str) -> int | None:
+    """The slot number a name stands for, or None when it is not a slot (a stranger's file)."""
+    match = _SLOT.match(name)
+    return int(match.group(1)) if match else None
+
+
+def object_name(kind: ObjectKind, base: int, sha256_hex: str) -> str:
+    """The name of an immutable object, as `packs/000000000041/<sha256>`."""
+    return f"{PREFIX_OF_KIND[kind]}{base:0{seq_digits}d}/{sha256_hex}"
+
+
+def probe_name(token: str) -> str:
+    """A throw-away name for the put-if-absent probe."""
+    return f"{PROBE}{token}"

@@ -1,0 +1,96 @@
+"""A node: one turn of a session, content-addressed, with the metadata that its hash does not cover.
+
+The stored form is the UTF-8 JSON object below, written once and never re-serialised afterwards: those bytes go into frames as
+they are. Fields (absent = null): hash, hash_version, parent_hash, bucket, stop_reason, usage, cost, project, created_at, source.
+"""
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+Json = Any  # a decoded JSON value
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens of one model call, by class; the four counts add up, nothing overlaps. `raw` is the provider's own object."""
+
+    input_uncached: int = 0
+    cache_read: int = 0
+    cache_write: int = 0
+    output: int = 0
+    cache_write_1h: int = 0  # part of cache_write that was bought for an hour
+    raw: dict[str, Json] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What a model call cost. `usd_micro` is None exactly when `source` is "unpriced"; never $0 for an unknown model."""
+
+    usd_micro: int | None
+    source: str  # recorded | computed | override | unpriced
+    table: str | None = None  # price table and its date
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a turn was found. `session` is the agent's own session id, an alias of the conversation."""
+
+    harness: str  # claude | codex | …
+    session: str | None = None
+    usage_id: str | None = None  # the provider's id of the model call: replays and re-logs share it, totals count it once
+    extra: dict[str, Json] = field(default_factory=dict)  # what the log line said besides, verbatim
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One turn. `hash_version` None means: the stored hash fits no era we know; the node is kept, marked unverified."""
+
+    hash: str  # 64 lower-case hex
+    hash_version: str | None
+    parent_hash: str | None
+    bucket: dict[str, Json]  # {type, role, content[], model, provider, agent_name?}
+    stop_reason: str | None = None
+    usage: Usage | None = None
+    cost: Cost | None = None
+    project: str | None = None
+    created_at: str | None = None  # RFC 3339, UTC, "Z", microseconds: 2026-02-14T09:30:00.000000Z
+    source: Source | None = None
+
+    @property
+    def verified(self) -> bool:
+        """Whether the hash was recomputed and fits its era."""
+        return self.hash_version is not None
+
+
+def node_to_dict(node: Node) -> dict[str, Json]:
+    """The node as the JSON object that is stored and shown; nulls left out."""
+    full: dict[str, Json] = {
+        "hash": node.hash,
+        "hash_version": node.hash_version,
+        "parent_hash": node.parent_hash,
+        "bucket": node.bucket,
+        "stop_reason": node.stop_reason,
+        "usage": _plain(node.usage),
+        "cost": _plain(node.cost),
+        "project": node.project,
+        "created_at": node.created_at,
+        "source": _plain(node.source),
+    }
+    return {key: value for key, value in full.items() if value is not None}
+
+
+def _plain(part: Usage | Cost | Source | None) -> dict[str, Json] | None:
+    if part is None:
+        return None
+    values = ((name, getattr(part, name)) for name in part.__slots__)
+    return {name: value for name, value in values if value is not None and value != {}}
+
+
+def node_to_bytes(node: Node) -> bytes:
+    """The stored bytes of a node. Lone surrogates are escaped, so the bytes are always valid UTF-8."""
+    text = json.dumps(node_to_dict(node), ensure_ascii=False, separators=(",", ":"))
+    try:
+        return text.encode()
+    except UnicodeEncodeError:  # a lone surrogate: legal in JSON text as an escape, not as UTF-8
+        return json.dumps(node_to_dict(node), separators=(",", ":")).encode()

@@ -1,0 +1,1 @@
+"""What the log means and how it moves: fold, outbox, push, pull, providers."""
