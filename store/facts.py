@@ -1,0 +1,103 @@
+"""The facts of a node that a manifest row carries: everything the session list, totals and filters need, and no text."""
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from store.nodes import Node
+
+_GIT = re.compile(r"\bgit\s+(?:-\S+\s+)*(?:commit|push)\b")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class NodeFacts:
+    """One node's metadata columns. Times are microseconds since 1970 UTC, money integer micro-USD, tokens counts."""
+
+    hash: str
+    hash_version: str | None
+    parent_hash: str | None
+    harness: str | None
+    harness_session: str | None
+    usage_id: str | None
+    project: str | None
+    agent: str | None
+    provider: str | None
+    model: str | None
+    role: str | None
+    kind: str | None  # bucket.type: message, session, …
+    stop_reason: str | None
+    created_us: int | None
+    input_uncached: int | None
+    cache_read: int | None
+    cache_write: int | None
+    cache_write_1h: int | None
+    output: int | None
+    cost_usd_micro: int | None
+    cost_source: str | None  # None: the node is no model call
+    cost_table: str | None
+    tool_calls: int
+    tool_errors: int
+    git_activity: bool
+
+
+def facts_of(node: Node) -> NodeFacts:
+    """Derive a node's facts; wrong types inside a foreign bucket become None, never an exception."""
+    bucket, usage, cost, source = node.bucket, node.usage, node.cost, node.source
+    blocks = [b for b in _list(bucket.get("content")) if isinstance(b, dict)]
+    return NodeFacts(
+        hash=node.hash,
+        hash_version=node.hash_version,
+        parent_hash=node.parent_hash,
+        harness=source.harness if source else None,
+        harness_session=source.session if source else None,
+        usage_id=source.usage_id if source else None,
+        project=node.project,
+        agent=_text(bucket.get("agent_name")),
+        provider=_text(bucket.get("provider")),
+        model=_text(bucket.get("model")),
+        role=_text(bucket.get("role")),
+        kind=_text(bucket.get("type")),
+        stop_reason=node.stop_reason,
+        created_us=micros(node.created_at),
+        input_uncached=usage.input_uncached if usage else None,
+        cache_read=usage.cache_read if usage else None,
+        cache_write=usage.cache_write if usage else None,
+        cache_write_1h=usage.cache_write_1h if usage else None,
+        output=usage.output if usage else None,
+        cost_usd_micro=cost.usd_micro if cost else None,
+        cost_source=cost.source if cost else None,
+        cost_table=cost.table if cost else None,
+        tool_calls=sum(b.get("type") == "tool_use" for b in blocks),
+        tool_errors=sum(b.get("type") == "tool_result" and b.get("is_error") is True for b in blocks),
+        git_activity=any(map(_is_git, blocks)),
+    )
+
+
+def micros(when: str | None) -> int | None:
+    """Microseconds since 1970 UTC of an RFC 3339 time; None for None or for what is no time."""
+    if when is None:
+        return None
+    try:
+        parsed = datetime.fromisoformat(when)
+    except ValueError:
+        return None
+    aware = parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
+    delta = aware - _EPOCH  # integer arithmetic: a float of seconds loses microseconds
+    return (delta.days * 86_400 + delta.seconds) * 1_000_000 + delta.microseconds
+
+
+def _is_git(block: dict[str, Any]) -> bool:
+    """A Bash call that commits or pushes: the strongest sign that a session came to something (tapes.md §3.6)."""
+    tool_input = block.get("tool_input")
+    command = tool_input.get("command") if isinstance(tool_input, dict) else None
+    return block.get("type") == "tool_use" and isinstance(command, str) and bool(_GIT.search(command))
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) and value else None
