@@ -146,7 +146,9 @@ def _seal_block(key: bytes, context: bytes, plain: bytes) -> bytes:
     return salt + commitment + boxed
 
 
-def open_block(seal_key: SealKey, header: SealHeader, number: int, stored: bytes, *, last: bool, name: str) -> bytes:
+def open_block(
+    seal_key: SealKey, header: SealHeader, number: int, stored: bytes, *, last: bool, name: str
+) -> bytes:
     """Open one block read by range; the caller knows from the object's length whether it is the last."""
     if len(stored) < block_overhead_bytes:
         raise SealBroken(name, f"block {number} is cut")
@@ -191,6 +193,8 @@ def open_sealed(seal_key: SealKey, kind: Kind, data: bytes, name: str) -> bytes:
     full = BLOCK_BYTES[kind] + block_overhead_bytes
     starts = range(header_bytes, len(data), full)
     return b"".join(
-        open_block(seal_key, header, number, data[start : start + full], last=start + full >= len(data), name=name)
+        open_block(
+            seal_key, header, number, data[start : start + full], last=start + full >= len(data), name=name
+        )
         for number, start in enumerate(starts)
     )
