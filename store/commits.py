@@ -1,0 +1,123 @@
+"""A commit: one slot of the log. Canonical JSON (RFC 8785), signed by a device, chained to the last valid commit.
+
+The signature covers `"tapes/v0/commit" 00 ‖ canonical JSON of the commit without "sig"`. A commit's hash is the SHA-256 of its
+exact stored bytes, signature included.
+"""
+
+from hashlib import sha256
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, ValidationError
+
+from crypto import labels, signing
+from crypto.errors import FormatBroken
+from crypto.labels import labelled
+from store.canonical import canonical, parse_canonical
+from store.events import Event, Genesis
+from store.fields import Base64, Count, Hex16, Hex32, Hex64, Stored
+from store.limits import commit_bytes_max, commit_leaves_max
+
+FORMAT = 0
+leaf_append = 1
+leaf_team = 2
+
+
+class NewerFormat(FormatBroken):
+    """A slot that claims a format this version does not know. `fields` lets the reader check who signed the claim."""
+
+    def __init__(self, name: str, fields: dict[str, Any]) -> None:
+        super().__init__(name, f"has a newer format than {FORMAT}", hint="upgrade tapes")
+        self.fields = fields
+
+
+class ObjectRef(Stored):
+    """An immutable object a commit names; `base` and `sha256` are the last two parts of its name."""
+
+    kind: Literal["pack", "manifest", "text", "stats", "share"]
+    base: Count
+    sha256: Hex32
+    bytes: Annotated[int, Field(ge=1)]
+
+
+class Leaf(Stored):
+    """What later becomes an entry of the transparency log (DESIGN §8)."""
+
+    kind: Annotated[int, Field(ge=1, le=5)]
+    tag: Hex16
+    c: Hex32
+
+
+class SeenCheckpoint(Stored):
+    """The newest signed tree head the author had seen."""
+
+    size: Count
+    root: Hex32
+
+
+class Commit(Stored):
+    """One entry of the log; field by field in docs/formats.md."""
+
+    format: Literal[0]
+    team: Hex32
+    seq: Count
+    prev: Hex32 | None
+    id: Hex16
+    device: Hex32
+    at: Count  # ms since 1970, the author's clock; never compared by the fold
+    space: Hex16
+    epoch: Count
+    seen_checkpoint: SeenCheckpoint | None
+    events: Annotated[list[Event], Field(min_length=1, max_length=256)]
+    objects: Annotated[list[ObjectRef], Field(max_length=4096)]
+    leaves: Annotated[list[Leaf], Field(min_length=1, max_length=commit_leaves_max)]
+    sealed: Base64 | None
+    sig: Hex64
+
+
+def team_id(genesis: Genesis) -> bytes:
+    """The team's 32-byte id: the hash of its genesis event."""
+    return sha256(labelled(labels.TEAM_ID, canonical(genesis.model_dump()))).digest()
+
+
+def encode(unsigned: dict[str, Any], sign_seed: bytes) -> bytes:
+    """Sign a commit's fields (all but `sig`) and give its stored bytes."""
+    signature = signing.sign(sign_seed, labels.COMMIT, canonical(unsigned))
+    return canonical({**unsigned, "sig": signature.hex()})
+
+
+def parse(data: bytes, name: str) -> Commit:
+    """The commit in a slot's bytes. FormatBroken for anything that is not exactly one canonical commit of a known format."""
+    if len(data) > commit_bytes_max:
+        raise FormatBroken(name, f"{len(data)} bytes exceed commit_bytes_max {commit_bytes_max}")
+    fields = parse_canonical(data, name)
+    if not isinstance(fields, dict):
+        raise FormatBroken(name, "is no JSON object")
+    stated = fields.get("format")
+    if type(stated) is int and stated > FORMAT:
+        raise NewerFormat(name, fields)
+    try:
+        return Commit.model_validate(fields)
+    except ValidationError as error:
+        raise FormatBroken(name, _first_problem(error)) from None
+
+
+def signature_holds(fields: dict[str, Any], public_ed25519: bytes) -> bool:
+    """Whether a commit, given as its JSON object, is signed by this key."""
+    unsigned = {name: value for name, value in fields.items() if name != "sig"}
+    try:
+        signature = bytes.fromhex(fields["sig"])
+    except (KeyError, TypeError, ValueError):
+        return False
+    return signing.verifies(public_ed25519, labels.COMMIT, canonical(unsigned), signature)
+
+
+def commit_hash(data: bytes) -> bytes:
+    """SHA-256 of a slot's exact bytes: what the next valid commit names as `prev`."""
+    return sha256(data).digest()
+
+
+def _first_problem(error: ValidationError) -> str:
+    """Where and what, without the input: a slot may hold anything a stranger wrote."""
+    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    place = ".".join(str(part) for part in first["loc"])
+    return f"field {place or 'commit'}: {first['msg']}"
