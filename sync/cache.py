@@ -1,0 +1,90 @@
+"""Pulled objects on this device: the ciphertext they came as, named by its SHA-256, checked at every read.
+
+An accelerator: it may be deleted at any time. What differs from its name, on disk or in the bucket, is never returned.
+"""
+
+import os
+from hashlib import sha256
+from pathlib import Path
+
+from crypto.errors import BlobNotFound, StoreRefused, VerificationFailed
+from store.blobs import BlobStore
+from store.commits import ObjectRef
+from store.names import object_name
+
+
+class ObjectCache:
+    """Objects and single frames, fetched once."""
+
+    def __init__(self, root: Path, store: BlobStore) -> None:
+        self._root = root
+        self._store = store
+
+    def whole(self, ref: ObjectRef) -> bytes:
+        """All bytes of a manifest or text. VerificationFailed when the bucket lacks it or holds other bytes."""
+        kept = self._read(ref.sha256)
+        if kept is not None:
+            return kept
+        data = self.fetch(ref)
+        self._write(ref.sha256, data)
+        return data
+
+    def fetch(self, ref: ObjectRef) -> bytes:
+        """As `whole`, always from the bucket and without keeping it."""
+        name = object_name(ref.kind, ref.base, ref.sha256)
+        try:
+            data = self._store.get(name)
+        except BlobNotFound:
+            raise VerificationFailed(name, "is missing, though a commit names it", hint=_LOST) from None
+        if sha256(data).hexdigest() != ref.sha256:
+            raise VerificationFailed(name, "its bytes do not have the digest it is named by", hint=_LOST)
+        return data
+
+    def frame(self, pack: ObjectRef, offset: int, length: int, digest: str) -> bytes:
+        """One frame of a pack, by range. VerificationFailed when it is not the frame the manifest speaks of."""
+        kept = self._read(digest)
+        if kept is not None:
+            return kept
+        name = object_name("pack", pack.base, pack.sha256)
+        try:
+            data = self._store.get_range(name, offset, length)
+        except BlobNotFound:
+            raise VerificationFailed(name, "is missing, though a commit names it", hint=_LOST) from None
+        except StoreRefused as refused:
+            raise VerificationFailed(name, f"is cut: {refused.message}", hint=_LOST) from None
+        if sha256(data).hexdigest() != digest:
+            raise VerificationFailed(
+                name, f"the frame at byte {offset} is not the one its manifest names", hint=_LOST
+            )
+        self._write(digest, data)
+        return data
+
+    def keep(self, digest: str, data: bytes) -> None:
+        """Keep an object this device itself made."""
+        self._write(digest, data)
+
+    def has(self, digest: str) -> bool:
+        """Whether a file of that name is here; its bytes are checked when it is read."""
+        return self._path(digest).exists()
+
+    def _path(self, digest: str) -> Path:
+        return self._root / digest[:2] / digest
+
+    def _read(self, digest: str) -> bytes | None:
+        try:
+            data = self._path(digest).read_bytes()
+        except FileNotFoundError:
+            return None
+        # Torn by a crash or rotten: as if it were not here.
+        return data if sha256(data).hexdigest() == digest else None
+
+    def _write(self, digest: str, data: bytes) -> None:
+        """Beside, then rename. Not fsynced: a torn file fails its digest and is fetched again."""
+        path = self._path(digest)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        beside = path.with_name(f".{digest}.{os.getpid()}")
+        beside.write_bytes(data)
+        beside.replace(path)
+
+
+_LOST = "restore the object from a backup or a device that pushed it; `tapes verify` lists all such objects"

@@ -1,0 +1,1 @@
+"""Numbered SQL of the replica: applied in order, never edited once shipped."""

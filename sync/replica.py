@@ -1,0 +1,306 @@
+"""This device's copy of the log and what it remembers of it: every verified commit's bytes, pins, journal, what is synced.
+
+One SQLite file per home (`team.db`). The slots table is the evidence a client refuses to go back behind; all else is a projection
+of the slots and of the opened manifests. Nothing of others rests here in plain: node and conversation hashes are kept only as
+tags under a key of this device.
+"""
+
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
+
+from store.commits import Commit, ObjectRef
+from store.database import open_database
+from sync.validity import LogPoint, Verdict, judge
+
+_TAG_BYTES = 16
+_MIGRATIONS = "sync.migrations"
+application_id = 0x54505352  # "TPSR"
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """A slot as this device verified it; `void_reason` None means a valid commit."""
+
+    seq: int
+    sha256: bytes
+    void_reason: str | None
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class JournalEntry:
+    """The commit about to be, or perhaps already, put: fsynced before each attempt."""
+
+    seq: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class PendingManifest:
+    """A manifest some valid commit names, and where that commit stands."""
+
+    ref: ObjectRef
+    seq: int
+    space: bytes
+    epoch: int
+    device: bytes
+
+
+class Replica:
+    """See the module. One instance per process and thread; several processes share the file."""
+
+    def __init__(self, database: sqlite3.Connection, tag_key: bytes) -> None:
+        self._db = database
+        self._tag_key = tag_key
+
+    @classmethod
+    def open(cls, path: Path, tag_key: bytes) -> "Replica":
+        """Open or create; `tag_key` is 32 secret bytes of this device."""
+        return cls(open_database(path, application_id, _MIGRATIONS), tag_key)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All or nothing; nested use joins the outer one."""
+        if self._db.in_transaction:
+            yield
+            return
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
+        self._db.execute("COMMIT")
+
+    # ── slots: the log as verified ──────────────────────────────────────────────────────────────────────────────────────
+
+    def head(self) -> Slot | None:
+        """The highest slot seen, void or valid: the pin."""
+        return self._slot("ORDER BY seq DESC LIMIT 1")
+
+    def slot(self, seq: int) -> Slot | None:
+        """One slot."""
+        return self._slot("WHERE seq = ?", seq)
+
+    def slots(self) -> Iterator[Slot]:
+        """All slots in order, streaming."""
+        for row in self._db.execute("SELECT seq, sha256, void_reason, data FROM slots ORDER BY seq"):
+            yield Slot(*row)
+
+    def _slot(self, where: str, *values: int) -> Slot | None:
+        query = f"SELECT seq, sha256, void_reason, data FROM slots {where}"  # noqa: S608 - `where` is one of two constants above
+        row = self._db.execute(query, values).fetchone()
+        return Slot(*row) if row else None
+
+    def point(self) -> LogPoint:
+        """Where this replica's log stands: the roster is folded from the few commits that changed it.
+
+        Their signatures were checked when they came in; the bytes have been on this device since.
+        """
+        roster_point, memory = LogPoint(), _NothingBefore()
+        for seq, data, before in self._db.execute(
+            "SELECT seq, data, prev FROM slots WHERE void_reason IS NULL AND team_events = 1 ORDER BY seq"
+        ):
+            at = LogPoint(roster_point.roster, before, roster_point.valid_seq)
+            roster_point = judge(at, memory, seq, data, trusted=True).point
+        last = self._db.execute(
+            "SELECT seq, sha256 FROM slots WHERE void_reason IS NULL ORDER BY seq DESC LIMIT 1"
+        ).fetchone()
+        return LogPoint(roster_point.roster, last[1], last[0]) if last else LogPoint()
+
+    def accept(self, slot_sha256: bytes, seq: int, data: bytes, verdict: Verdict, prev: bytes | None) -> None:
+        """Pin a judged slot, with what its commit names. One transaction: a kill leaves the slot known or not, never half."""
+        commit = verdict.commit
+        with self.transaction():
+            self._db.execute(
+                "INSERT INTO slots(seq, sha256, void_reason, team_events, prev, device, commit_id, data)"
+                " VALUES (?,?,?,?,?,?,?,?)",
+                (
+                    seq,
+                    slot_sha256,
+                    verdict.void_reason,
+                    int(commit is not None and any(event.type != "push" for event in commit.events)),
+                    prev,
+                    commit.device if commit else None,
+                    commit.id if commit else None,
+                    data,
+                ),
+            )
+            if commit is not None:
+                self._name_objects(seq, commit)
+
+    def _name_objects(self, seq: int, commit: Commit) -> None:
+        self._db.executemany(
+            "INSERT OR IGNORE INTO named(sha256, kind, base, bytes, seq) VALUES (?,?,?,?,?)",
+            [(ref.sha256, ref.kind, ref.base, ref.bytes, seq) for ref in commit.objects],
+        )
+        self._db.executemany(
+            "INSERT OR IGNORE INTO manifests(sha256, seq, space, epoch, device, state) VALUES (?,?,?,?,?,'pending')",
+            [
+                (ref.sha256, seq, bytes.fromhex(commit.space), commit.epoch, bytes.fromhex(commit.device))
+                for ref in commit.objects
+                if ref.kind == "manifest"
+            ],
+        )
+
+    # ── the judge's memory ──────────────────────────────────────────────────────────────────────────────────────────────
+
+    def has_commit(self, device: str, commit_id: str) -> bool:
+        """See `sync.validity.Memory`."""
+        found = self._db.execute(
+            "SELECT 1 FROM slots WHERE device = ? AND commit_id = ?", (device, commit_id)
+        )
+        return found.fetchone() is not None
+
+    def is_named(self, sha256: str) -> bool:
+        """See `sync.validity.Memory`."""
+        return self._db.execute("SELECT 1 FROM named WHERE sha256 = ?", (sha256,)).fetchone() is not None
+
+    def remember(self, commit: Commit) -> None:
+        """Nothing: `accept` stores the commit, in the same transaction as its slot."""
+
+    # ── journal ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def journal(self) -> JournalEntry | None:
+        """The attempt that may have been under way when this device last stopped."""
+        row = self._db.execute("SELECT seq, data FROM journal").fetchone()
+        return JournalEntry(*row) if row else None
+
+    def journal_write(self, entry: JournalEntry | None) -> None:
+        """Replace the journal; durable when this returns (synchronous=FULL)."""
+        with self.transaction():
+            self._db.execute("DELETE FROM journal")
+            if entry is not None:
+                self._db.execute("INSERT INTO journal(seq, data) VALUES (?,?)", (entry.seq, entry.data))
+
+    # ── objects and manifests ───────────────────────────────────────────────────────────────────────────────────────────
+
+    def named_objects(self) -> Iterator[tuple[ObjectRef, int]]:
+        """Every object a valid commit names, with the slot that named it first."""
+        for kind, base, sha256, size, seq in self._db.execute(
+            "SELECT kind, base, sha256, bytes, seq FROM named ORDER BY seq, kind, sha256"
+        ):
+            yield ObjectRef(kind=kind, base=base, sha256=sha256, bytes=size), seq
+
+    def object_ref(self, sha256: str) -> ObjectRef | None:
+        """The reference of a named object."""
+        row = self._db.execute(
+            "SELECT kind, base, sha256, bytes FROM named WHERE sha256 = ?", (sha256,)
+        ).fetchone()
+        return ObjectRef(kind=row[0], base=row[1], sha256=row[2], bytes=row[3]) if row else None
+
+    def objects_of(self, seq: int, kind: str) -> list[ObjectRef]:
+        """Objects of one kind that slot `seq` named first."""
+        rows = self._db.execute(
+            "SELECT kind, base, sha256, bytes FROM named WHERE seq = ? AND kind = ? ORDER BY sha256",
+            (seq, kind),
+        )
+        return [ObjectRef(kind=row[0], base=row[1], sha256=row[2], bytes=row[3]) for row in rows]
+
+    def manifests(self, state: str) -> list[PendingManifest]:
+        """Manifests that are `pending`, `applied` or `refused`, in log order."""
+        rows = self._db.execute(
+            "SELECT m.sha256, n.base, n.bytes, m.seq, m.space, m.epoch, m.device FROM manifests m JOIN named n USING (sha256)"
+            " WHERE m.state = ? ORDER BY m.seq, m.sha256",
+            (state,),
+        )
+        return [
+            PendingManifest(
+                ObjectRef(kind="manifest", base=base, sha256=sha, bytes=size), seq, space, epoch, device
+            )
+            for sha, base, size, seq, space, epoch, device in rows
+        ]
+
+    def set_manifest_state(self, sha256: str, state: str) -> None:
+        """Record that a manifest was applied to this replica, or refused."""
+        self._db.execute("UPDATE manifests SET state = ? WHERE sha256 = ?", (state, sha256))
+
+    # ── what each space has ─────────────────────────────────────────────────────────────────────────────────────────────
+
+    def tag(self, space: bytes, digest: bytes) -> bytes:
+        """A hash as this replica keeps it: 16 bytes that mean nothing without this device's key."""
+        return blake2b(space + digest, key=self._tag_key, digest_size=_TAG_BYTES).digest()
+
+    def mark_synced(self, space: bytes, nodes: Iterable[tuple[bytes, int]]) -> None:
+        """Record (node hash, output tokens) as present in `space`."""
+        self._db.executemany(
+            "INSERT INTO synced(tag, output) VALUES (?,?)"
+            " ON CONFLICT(tag) DO UPDATE SET output = max(output, excluded.output)",
+            ((self.tag(space, digest), output) for digest, output in nodes),
+        )
+
+    def synced_output(self, space: bytes, digest: bytes) -> int | None:
+        """The largest output count a space has of a node; None when it lacks the node."""
+        row = self._db.execute(
+            "SELECT output FROM synced WHERE tag = ?", (self.tag(space, digest),)
+        ).fetchone()
+        return row[0] if row else None
+
+    def leaf_state(self, space: bytes, conversation: bytes, device: bytes) -> "LeafState | None":
+        """How a conversation's leaves stand in a space; None before its first."""
+        tag = self.tag(space, conversation)
+        row = self._db.execute("SELECT manifest, last_c FROM conversations WHERE tag = ?", (tag,)).fetchone()
+        if row is None:
+            return None
+        count = self._db.execute(
+            "SELECT count FROM leaf_counts WHERE tag = ? AND device = ?", (tag, device)
+        ).fetchone()
+        return LeafState(manifest=row[0], last_c=row[1], j=count[0] if count else 0)
+
+    def advance_leaf(self, space: bytes, conversation: bytes, device: bytes, manifest: str, c: bytes) -> None:
+        """Take one append leaf in."""
+        tag = self.tag(space, conversation)
+        self._db.execute(
+            "INSERT INTO conversations(tag, manifest, last_c) VALUES (?,?,?)"
+            " ON CONFLICT(tag) DO UPDATE SET manifest = excluded.manifest, last_c = excluded.last_c",
+            (tag, manifest, c),
+        )
+        self._db.execute(
+            "INSERT INTO leaf_counts(tag, device, count) VALUES (?,?,1)"
+            " ON CONFLICT(tag, device) DO UPDATE SET count = count + 1",
+            (tag, device),
+        )
+
+    # ── notes to self ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def note(self, key: str) -> str | None:
+        """A small remembered fact, as the time of the last sync or a passed probe."""
+        row = self._db.execute("SELECT value FROM notes WHERE key = ?", (key,)).fetchone()
+        return row[0] if row else None
+
+    def set_note(self, key: str, value: str) -> None:
+        """Remember it."""
+        self._db.execute(
+            "INSERT INTO notes(key, value) VALUES (?,?) ON CONFLICT(key) DO UPDATE SET value = excluded.value",
+            (key, value),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class LeafState:
+    """The newest leaf of a conversation: the manifest that opens it, its `c`, and this device's own count `j`."""
+
+    manifest: str
+    last_c: bytes
+    j: int
+
+
+class _NothingBefore:
+    """The memory of a trusted re-fold: what was once judged is not judged for repetition again."""
+
+    def has_commit(self, device: str, commit_id: str) -> bool:  # noqa: ARG002 - the port's shape
+        return False
+
+    def is_named(self, sha256: str) -> bool:  # noqa: ARG002 - the port's shape
+        return True
+
+    def remember(self, commit: Commit) -> None:
+        pass

@@ -1,0 +1,127 @@
+"""What people do to a team, as drafts: found it, invite, join, start an epoch, close an invite."""
+
+from dataclasses import dataclass
+from secrets import token_bytes
+
+from crypto import labels
+from crypto.errors import KeyNeeded, VerificationFailed
+from crypto.identities import SecretKeys, invite_id, invite_keys
+from crypto.sealing import SealKey
+from store import events
+from store.commits import team_id
+from store.names import slot_name
+from sync.drafts import Content, DraftContext, draft, grant, new_epoch
+from sync.fold import Author, apply, join_statement
+from sync.identity import stored_keys
+from sync.keychain import Keychain
+from sync.roster import Roster
+
+invite_secret_bytes = 32
+
+
+@dataclass(frozen=True, slots=True)
+class InviteTerms:
+    """What an invite allows: how many may join, and until when its author's clients keep it open."""
+
+    limit: int
+    expires_at_ms: int | None
+
+
+def founding(context: DraftContext, team_name: str) -> bytes:
+    """The genesis commit: a team, its space, its first epoch, its owner."""
+    identity = context.identity
+    space = token_bytes(16)
+    genesis = events.Genesis(
+        type="genesis",
+        nonce=token_bytes(32).hex(),
+        space=space.hex(),
+        member=stored_keys(identity.member),
+        device=identity.claim(),
+    )
+    team = team_id(genesis)
+    epoch, key = new_epoch(team, space, None, {identity.member.x25519, identity.device.public.x25519})
+    labels_told = {identity.member_id: identity.name}
+    return draft(
+        context, team, key, Content([genesis, epoch], team_label=team_name, member_labels=labels_told)
+    )
+
+
+def inviting(context: DraftContext, keychain: Keychain, secret: bytes, terms: InviteTerms) -> bytes:
+    """A commit that opens an invite: its public halves, and the newest team key for whoever holds the link."""
+    roster = _roster(context)
+    key = keychain.newest(roster, roster.team_space)
+    public = invite_keys(secret).public
+    invite = events.Invite(
+        type="invite",
+        keys=stored_keys(public),
+        limit=terms.limit,
+        expires_at=terms.expires_at_ms,
+        grants=[grant(key, [public.x25519])],
+    )
+    return draft(context, roster.team, key, Content([invite]))
+
+
+def joining(context: DraftContext, invite_secret: bytes) -> bytes:
+    """A commit by which the link's holder becomes a member, and uses the invite up when theirs is the last place."""
+    roster = _roster(context)
+    identity, invite = context.identity, invite_keys(invite_secret)
+    record = roster.invites.get(invite_id(invite.public))
+    if record is None or not record.open:
+        raise KeyNeeded("this invite is closed or used up", hint="ask for a new link")
+    if record.expires_at_ms is not None and context.at_ms >= record.expires_at_ms:
+        raise KeyNeeded("this invite has expired", hint="ask for a new link")
+    key = Keychain([invite]).newest(roster, roster.team_space)
+    join = _join_event(context, roster, invite, key)
+    after = apply(roster, join, Author(identity.device_id, context.seq))
+    told: list[events.Event] = [join]
+    if not after.invites[record.id].open:
+        epoch, key = new_epoch(
+            roster.team, roster.team_space, key, after.recipients(after.spaces[after.team_space])
+        )
+        told.append(epoch)
+    return draft(context, roster.team, key, Content(told, member_labels={identity.member_id: identity.name}))
+
+
+def _join_event(context: DraftContext, roster: Roster, invite: SecretKeys, key: SealKey) -> events.Join:
+    identity = context.identity
+    statement = join_statement(roster.team, invite_id(invite.public), identity.member_id, identity.device_id)
+    return events.Join(
+        type="join",
+        invite=invite_id(invite.public).hex(),
+        member=stored_keys(identity.member),
+        device=identity.claim(),
+        voucher=invite.sign(labels.JOIN, statement).hex(),
+        grants=[grant(key, [identity.member.x25519, identity.device.public.x25519])],
+    )
+
+
+def ending(context: DraftContext, keychain: Keychain, ends: list[events.Event]) -> bytes:
+    """A commit that ends rights (or enacts a request, with no event of its own) and starts the team epoch that follows."""
+    roster = _roster(context)
+    older = keychain.newest(roster, roster.team_space)
+    after = roster
+    for event in ends:
+        after = apply(after, event, Author(context.identity.device_id, context.seq))
+    epoch, key = new_epoch(
+        roster.team, roster.team_space, older, after.recipients(after.spaces[after.team_space])
+    )
+    return draft(context, roster.team, key, Content([*ends, epoch]))
+
+
+def private_epoch(context: DraftContext, keychain: Keychain) -> bytes:
+    """A commit that opens this member's private space, or renews its key after a device of theirs was revoked."""
+    roster = _roster(context)
+    member = roster.members[context.identity.member_id]
+    space = roster.private_space_of(member.id)
+    older = keychain.newest(roster, space.id) if space is not None else None
+    readers = {member.keys.x25519, *(device.keys.x25519 for device in roster.devices_of(member.id))}
+    epoch, key = new_epoch(roster.team, space.id if space is not None else token_bytes(16), older, readers)
+    return draft(context, roster.team, key, Content([epoch]))
+
+
+def _roster(context: DraftContext) -> Roster:
+    if context.point.roster is None:
+        raise VerificationFailed(
+            slot_name(0), "holds no valid genesis", hint="is this the team's bucket and prefix?"
+        )
+    return context.point.roster
