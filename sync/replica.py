@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
+from typing import Literal
 
 from store.commits import Commit, ObjectRef
 from store.database import open_database
@@ -48,6 +49,18 @@ class PendingManifest:
     space: bytes
     epoch: int
     device: bytes
+
+
+ManifestState = Literal["pending", "applied", "refused", "foreign"]  # foreign: of a space we cannot read
+_MANIFEST = (
+    "SELECT m.sha256, n.base, n.bytes, m.seq, m.space, m.epoch, m.device FROM manifests m JOIN named n USING (sha256)"
+)
+
+
+def _pending_manifest(row: tuple[str, int, int, int, bytes, int, bytes]) -> PendingManifest:
+    sha256, base, size, seq, space, epoch, device = row
+    ref = ObjectRef(kind="manifest", base=base, sha256=sha256, bytes=size)
+    return PendingManifest(ref, seq, space, epoch, device)
 
 
 class Replica:
@@ -205,21 +218,16 @@ class Replica:
         )
         return [ObjectRef(kind=row[0], base=row[1], sha256=row[2], bytes=row[3]) for row in rows]
 
-    def manifests(self, state: str) -> list[PendingManifest]:
-        """Manifests that are `pending`, `applied` or `refused`, in log order."""
-        rows = self._db.execute(
-            "SELECT m.sha256, n.base, n.bytes, m.seq, m.space, m.epoch, m.device FROM manifests m JOIN named n USING (sha256)"
-            " WHERE m.state = ? ORDER BY m.seq, m.sha256",
-            (state,),
-        )
-        return [
-            PendingManifest(
-                ObjectRef(kind="manifest", base=base, sha256=sha, bytes=size), seq, space, epoch, device
-            )
-            for sha, base, size, seq, space, epoch, device in rows
-        ]
+    def manifests(self, state: ManifestState) -> list[PendingManifest]:
+        """Manifests in one state, in log order."""
+        rows = self._db.execute(f"{_MANIFEST} WHERE m.state = ? ORDER BY m.seq, m.sha256", (state,))
+        return [_pending_manifest(row) for row in rows]
 
-    def set_manifest_state(self, sha256: str, state: str) -> None:
+    def manifest(self, sha256: str) -> PendingManifest:
+        """One manifest that a valid commit names."""
+        return _pending_manifest(self._db.execute(f"{_MANIFEST} WHERE m.sha256 = ?", (sha256,)).fetchone())
+
+    def set_manifest_state(self, sha256: str, state: ManifestState) -> None:
         """Record that a manifest was applied to this replica, or refused."""
         self._db.execute("UPDATE manifests SET state = ? WHERE sha256 = ?", (state, sha256))
 

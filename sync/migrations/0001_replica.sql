@@ -25,7 +25,7 @@ CREATE TABLE manifests (
     space BLOB NOT NULL,
     epoch INTEGER NOT NULL,
     device BLOB NOT NULL,
-    state TEXT NOT NULL CHECK (state IN ('pending', 'applied', 'refused'))
+    state TEXT NOT NULL CHECK (state IN ('pending', 'applied', 'refused', 'foreign'))
 ) WITHOUT ROWID;
 CREATE INDEX manifests_by_state ON manifests (state, seq);
 -- The attempt under way: at most one row.

@@ -1,0 +1,98 @@
+"""A member's client of one team's bucket: its log, keys, objects and commits in one place."""
+
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+from crypto.errors import KeyNeeded, VerificationFailed
+from crypto.identities import derive_seed
+from store.blobs import BlobStore
+from store.names import slot_name
+from store.probe import probe_put_if_absent
+from sync.cache import ObjectCache
+from sync.committer import Committed, Committer, Drafter
+from sync.identity import Identity
+from sync.keychain import Keychain
+from sync.log import LogReader
+from sync.replica import Replica
+from sync.roster import Roster
+
+_TAG_KEY_LABEL = b"tapes/v0/local-tags"
+note_probe_passed = "probe-passed"
+
+
+@dataclass(frozen=True, slots=True)
+class ClientPaths:
+    """Where a client keeps its files: the replica, the ciphertext cache, evidence against a bucket."""
+
+    replica: Path
+    cache: Path
+    evidence: Path
+
+
+class Client:
+    """Opens lazily what needs the network: making a client makes no request."""
+
+    def __init__(self, identity: Identity, store: BlobStore, paths: ClientPaths) -> None:
+        self.identity = identity
+        self.store = store
+        self.replica = Replica.open(paths.replica, derive_seed(identity.device.box_seed, _TAG_KEY_LABEL))
+        self.log = LogReader(store, self.replica, paths.evidence)
+        self.committer = Committer(store, self.replica, self.log, identity)
+        self.keychain = Keychain([identity.device])
+        self.cache = ObjectCache(paths.cache, store)
+        self.tag_keys: dict[str, dict[bytes, bytes]] = {}  # manifest → conversation → K_tag, as far as looked up
+
+    def close(self) -> None:
+        """Close the replica."""
+        self.replica.close()
+
+    @property
+    def roster(self) -> Roster:
+        """The team as of the newest verified point; KeyNeeded before there is a team."""
+        roster = self.log.point.roster
+        if roster is None:
+            raise KeyNeeded(
+                "this home belongs to no team yet", hint="tapes team create NAME, or tapes team join LINK"
+            )
+        return roster
+
+    def require_membership(self) -> Roster:
+        """The roster, if this device may write; KeyNeeded when it was removed or revoked."""
+        roster = self.roster
+        if roster.active_device(self.identity.device_id) is None:
+            raise KeyNeeded(
+                "this device is not, or no longer, a member of the team", hint="ask a member for a new invite"
+            )
+        return roster
+
+    def probe_once(self) -> None:
+        """Race writers for probe objects before the first commit to a bucket, and remember that it passed (DESIGN §4)."""
+        place = sha256(self.store.describe().encode()).hexdigest()
+        if self.replica.note(note_probe_passed) == place:
+            return
+        probe_put_if_absent(self.store)
+        self.replica.set_note(note_probe_passed, place)
+
+    def commit(self, drafter: Drafter) -> Committed | None:
+        """Probe the bucket if that was never done, settle what a crash left, then commit."""
+        self.probe_once()
+        self.committer.resume()
+        return self.committer.commit(drafter)
+
+    def expect_log(self, team: bytes, seq: int, slot_hash: bytes) -> None:
+        """After catching up: refuse a log that is not the team an invite speaks of, or lacks the head it was made at."""
+        roster = self.log.point.roster
+        if roster is None or roster.team != team:
+            raise VerificationFailed(
+                slot_name(0),
+                "is not the genesis of the team in the link",
+                hint="check the bucket and prefix with the inviter",
+            )
+        slot = self.replica.slot(seq)
+        if slot is None or slot.sha256 != slot_hash:
+            raise VerificationFailed(
+                slot_name(seq),
+                "is not the commit the link was made at",
+                hint="the bucket was rolled back or forked: tell the team",
+            )

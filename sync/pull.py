@@ -1,0 +1,155 @@
+"""Pull: take the manifests of new commits in, so that this device knows what each space has; frames come when asked for."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from crypto import leaves
+from crypto.errors import FormatBroken, KeyNeeded, SealBroken, VerificationFailed
+from store import commits
+from store.canonical import canonical
+from store.commits import Commit, Leaf
+from store.manifests import LeafOpening, Manifest, open_manifest
+from store.names import object_name, slot_name
+from sync.client import Client
+from sync.replica import PendingManifest
+
+PullProgress = Callable[[int, int], None]  # manifests taken in, manifests to take in
+
+
+@dataclass(slots=True)
+class PullReport:
+    """What a pull brought. `notices` are a member's doing and stop nobody; `broken` are the bucket's and exit 6."""
+
+    slots: int = 0
+    manifests: int = 0
+    nodes: int = 0
+    notices: list[str] = field(default_factory=list)
+    broken: list[VerificationFailed] = field(default_factory=list)
+    broken_spaces: set[bytes] = field(default_factory=set)
+
+
+def pull(client: Client, progress: PullProgress | None = None) -> PullReport:
+    """Read the log on and take in every manifest this member can open. What is broken is named, and tried again next time."""
+    report = PullReport(slots=client.log.catch_up())
+    apply_manifests(client, report, progress)
+    return report
+
+
+def apply_manifests(client: Client, report: PullReport, progress: PullProgress | None = None) -> None:
+    """Take in the manifests of all commits pinned so far, in log order, each in one transaction."""
+    waiting = client.replica.manifests("pending")
+    for done, pending in enumerate(waiting):
+        if progress is not None:
+            progress(done, len(waiting))
+        _apply_one(client, pending, report)
+
+
+def _apply_one(client: Client, pending: PendingManifest, report: PullReport) -> None:
+    roster = client.roster
+    if not client.keychain.can_read(roster, pending.space):
+        client.replica.set_manifest_state(pending.ref.sha256, "foreign")
+        return
+    try:
+        data = client.cache.whole(pending.ref)
+    except VerificationFailed as broken:
+        report.broken.append(broken)
+        report.broken_spaces.add(pending.space)
+        return
+    try:
+        manifest, appended = read_manifest(client, pending, data)
+    except (SealBroken, FormatBroken, KeyNeeded) as lie:
+        if pending.space in report.broken_spaces:
+            return  # it may only continue a manifest that the bucket lost: judge it once that is back
+        # The bytes are what the signed commit names: its author made them so. Say who, and go on without.
+        client.replica.set_manifest_state(pending.ref.sha256, "refused")
+        report.notices.append(f"{lie.message} (written by device {pending.device.hex()[:16]}); its nodes are left out")
+        return
+    _take_in(client, pending, manifest, appended)
+    report.manifests += 1
+    report.nodes += manifest.table.num_rows
+
+
+def read_manifest(client: Client, pending: PendingManifest, data: bytes) -> tuple[Manifest, list[Leaf]]:
+    """Open a manifest and check its leaves against those of the commit that names it, which are given back."""
+    name = object_name("manifest", pending.ref.base, pending.ref.sha256)
+    key = client.keychain.at(client.roster, pending.space, pending.epoch)
+    manifest = open_manifest(key, data, name)
+    slot = client.replica.slot(pending.seq)
+    if slot is None:
+        raise FormatBroken(name, f"its commit {pending.seq} is not in the replica")
+    commit = commits.parse(slot.data, slot_name(pending.seq))
+    return manifest, _check_leaves(client, pending, commit, manifest.leaves, name)
+
+
+def _check_leaves(
+    client: Client, pending: PendingManifest, commit: Commit, openings: Sequence[LeafOpening], name: str
+) -> list[Leaf]:
+    """Every append leaf opens, continues its conversation's chain of `c`, and uses the conversation's one K_tag."""
+    appended = [leaf for leaf in commit.leaves if leaf.kind == commits.leaf_append]
+    seen = canonical(commit.seen_checkpoint.model_dump() if commit.seen_checkpoint else None)
+    if len(openings) != len(appended):
+        raise FormatBroken(name, f"opens {len(openings)} leaves of {len(appended)}")
+    for leaf, opening in zip(appended, openings, strict=True):
+        if leaf != leaf_of(pending.space, pending.device, seen, opening):
+            raise FormatBroken(name, f"the leaf of conversation {opening.conversation.hex()[:16]} does not open")
+        state = client.replica.leaf_state(pending.space, opening.conversation, pending.device)
+        expected = (state.last_c, state.j) if state is not None else (b"", 0)
+        if (opening.prev_c, opening.j) != expected:
+            raise FormatBroken(name, "a leaf does not continue its conversation's chain")
+        if state is not None and opening.k_tag != known_k_tag(client, pending.space, opening.conversation):
+            raise FormatBroken(name, "a leaf uses another tag key than its conversation's first")
+    return appended
+
+
+def leaf_of(space: bytes, device: bytes, seen_checkpoint: bytes, opening: LeafOpening) -> Leaf:
+    """The append leaf that an opening opens."""
+    fields = leaves.LeafFields(
+        space=space,
+        conversation=opening.conversation,
+        device=device,
+        j=opening.j,
+        k_tag=opening.k_tag,
+        prev_c=opening.prev_c,
+        batch_root=opening.batch_root,
+        node_count=opening.nodes,
+        seen_checkpoint=seen_checkpoint,
+    )
+    tag = leaves.leaf_tag(opening.k_tag, device, opening.j)
+    return Leaf(kind=commits.leaf_append, tag=tag.hex(), c=leaves.leaf_commitment(opening.r, fields).hex())
+
+
+def known_k_tag(client: Client, space: bytes, conversation: bytes) -> bytes | None:
+    """A conversation's tag key, from the newest manifest that opens one of its leaves; None before its first."""
+    state = client.replica.leaf_state(space, conversation, client.identity.device_id)
+    if state is None:
+        return None
+    if state.manifest not in client.tag_keys:
+        pending = client.replica.manifest(state.manifest)
+        opened = _open_kept(client, pending)
+        client.tag_keys[state.manifest] = {leaf.conversation: leaf.k_tag for leaf in opened.leaves}
+    return client.tag_keys[state.manifest][conversation]
+
+
+def _take_in(client: Client, pending: PendingManifest, manifest: Manifest, appended: list[Leaf]) -> None:
+    """Record what the space has now; all or nothing, so that a kill repeats the whole manifest and counts nothing twice."""
+    replica, space = client.replica, pending.space
+    outputs = manifest.table.column("output").to_pylist()
+    hashes = manifest.table.column("hash").to_pylist()
+    with replica.transaction():
+        replica.mark_synced(space, ((h, output or 0) for h, output in zip(hashes, outputs, strict=True)))
+        for opening, leaf in zip(manifest.leaves, appended, strict=True):
+            c = bytes.fromhex(leaf.c)
+            replica.advance_leaf(space, opening.conversation, pending.device, pending.ref.sha256, c)
+        replica.set_manifest_state(pending.ref.sha256, "applied")
+
+
+def applied_manifests(client: Client) -> Iterator[tuple[PendingManifest, Manifest]]:
+    """Every manifest taken in, opened from its ciphertext, in log order."""
+    for pending in client.replica.manifests("applied"):
+        yield pending, _open_kept(client, pending)
+
+
+def _open_kept(client: Client, pending: PendingManifest) -> Manifest:
+    key = client.keychain.at(client.roster, pending.space, pending.epoch)
+    name = object_name("manifest", pending.ref.base, pending.ref.sha256)
+    return open_manifest(key, client.cache.whole(pending.ref), name)
