@@ -41,7 +41,9 @@ class Client:
         self.committer = Committer(store, self.replica, self.log, identity)
         self.keychain = Keychain([identity.device])
         self.cache = ObjectCache(paths.cache, store)
-        self.tag_keys: dict[str, dict[bytes, bytes]] = {}  # manifest → conversation → K_tag, as far as looked up
+        self.tag_keys: dict[
+            str, dict[bytes, bytes]
+        ] = {}  # manifest → conversation → K_tag, as far as looked up
 
     def close(self) -> None:
         """Close the replica."""

@@ -62,7 +62,9 @@ def _apply_one(client: Client, pending: PendingManifest, report: PullReport) -> 
             return  # it may only continue a manifest that the bucket lost: judge it once that is back
         # The bytes are what the signed commit names: its author made them so. Say who, and go on without.
         client.replica.set_manifest_state(pending.ref.sha256, "refused")
-        report.notices.append(f"{lie.message} (written by device {pending.device.hex()[:16]}); its nodes are left out")
+        report.notices.append(
+            f"{lie.message} (written by device {pending.device.hex()[:16]}); its nodes are left out"
+        )
         return
     _take_in(client, pending, manifest, appended)
     report.manifests += 1
@@ -91,7 +93,9 @@ def _check_leaves(
         raise FormatBroken(name, f"opens {len(openings)} leaves of {len(appended)}")
     for leaf, opening in zip(appended, openings, strict=True):
         if leaf != leaf_of(pending.space, pending.device, seen, opening):
-            raise FormatBroken(name, f"the leaf of conversation {opening.conversation.hex()[:16]} does not open")
+            raise FormatBroken(
+                name, f"the leaf of conversation {opening.conversation.hex()[:16]} does not open"
+            )
         state = client.replica.leaf_state(pending.space, opening.conversation, pending.device)
         expected = (state.last_c, state.j) if state is not None else (b"", 0)
         if (opening.prev_c, opening.j) != expected:

@@ -52,9 +52,7 @@ class PendingManifest:
 
 
 ManifestState = Literal["pending", "applied", "refused", "foreign"]  # foreign: of a space we cannot read
-_MANIFEST = (
-    "SELECT m.sha256, n.base, n.bytes, m.seq, m.space, m.epoch, m.device FROM manifests m JOIN named n USING (sha256)"
-)
+_MANIFEST = "SELECT m.sha256, n.base, n.bytes, m.seq, m.space, m.epoch, m.device FROM manifests m JOIN named n USING (sha256)"
 
 
 def _pending_manifest(row: tuple[str, int, int, int, bytes, int, bytes]) -> PendingManifest:
@@ -107,6 +105,12 @@ class Replica:
         """All slots in order, streaming."""
         for row in self._db.execute("SELECT seq, sha256, void_reason, data FROM slots ORDER BY seq"):
             yield Slot(*row)
+
+    def team_slots(self) -> list[tuple[int, bytes]]:
+        """The valid commits that changed the roster: (slot, bytes)."""
+        return self._db.execute(
+            "SELECT seq, data FROM slots WHERE void_reason IS NULL AND team_events = 1 ORDER BY seq"
+        ).fetchall()
 
     def _slot(self, where: str, *values: int) -> Slot | None:
         query = f"SELECT seq, sha256, void_reason, data FROM slots {where}"  # noqa: S608 - `where` is one of two constants above
