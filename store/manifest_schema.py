@@ -1,0 +1,184 @@
+"""The columns of a manifest row, and how rows are made from facts: the one shape that pushed, pulled and own nodes share.
+
+Hashes and ids are 32 raw bytes, times naive UTC microseconds, money integer micro-USD, tokens counts. `conversation` is the hash
+of the topmost known ancestor. The columns from `pack` to `frame_index` are null together: such a row carries metadata only.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, Final, Protocol
+
+import pyarrow as pa
+
+from store.facts import NodeFacts
+from store.fields import int_json_max
+from store.packs import FramePlace
+from store.parquet import storable_text
+
+label_bytes_max = 512  # of one text column in UTF-8; a longer label (a log may say anything) is cut, so that no row is a bomb
+count_max = int_json_max
+_batch_rows = 16_384  # rows turned into columns at once: bounds memory on a large local store
+
+_DIGEST: Final = pa.binary(32)
+_LABELS: Final = (
+    "harness",
+    "harness_session",
+    "usage_id",
+    "project",
+    "agent",
+    "provider",
+    "model",
+    "role",
+    "kind",
+    "stop_reason",
+)
+_TOKENS: Final = ("input_uncached", "cache_read", "cache_write", "cache_write_1h", "output")
+PLACE_COLUMNS: Final = ("pack", "frame_offset", "frame_length", "frame_sha256", "frame_index")
+DICTIONARY_COLUMNS: Final = (
+    "hash_version",
+    *_LABELS,
+    "cost_source",
+    "cost_table",
+    "device",
+    "member",
+    "pack",
+)
+
+
+def _field(name: str, kind: pa.DataType, *, null: bool = True) -> pa.Field:
+    return pa.field(name, kind, nullable=null)
+
+
+MANIFEST_SCHEMA: Final = pa.schema(
+    [
+        _field("hash", _DIGEST, null=False),
+        _field("hash_version", pa.string()),
+        _field("verified", pa.bool_(), null=False),
+        _field("parent", _DIGEST),
+        _field("conversation", _DIGEST, null=False),
+        *(_field(name, pa.string()) for name in _LABELS[:3]),
+        _field("device", _DIGEST, null=False),
+        _field("member", _DIGEST, null=False),
+        *(_field(name, pa.string()) for name in _LABELS[3:]),
+        _field("created_us", pa.timestamp("us")),
+        *(_field(name, pa.int64()) for name in _TOKENS),
+        _field("cost_usd_micro", pa.int64()),
+        _field("cost_source", pa.string()),
+        _field("cost_table", pa.string()),
+        _field("tool_calls", pa.int32(), null=False),
+        _field("tool_errors", pa.int32(), null=False),
+        _field("git_activity", pa.bool_(), null=False),
+        _field("stored_bytes", pa.int32(), null=False),
+        _field("pack", _DIGEST),
+        _field("frame_offset", pa.int64()),
+        _field("frame_length", pa.int64()),
+        _field("frame_sha256", _DIGEST),
+        _field("frame_index", pa.int32()),
+        _field("opening", _DIGEST),
+    ]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class NodePlace:
+    """Where a pushed node's bytes lie: its pack's 32-byte SHA-256, the frame, its position in the frame, its opening."""
+
+    pack: bytes
+    frame: FramePlace
+    index: int
+    opening: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One manifest row. `conversation` is 32 bytes, `stored_bytes` the length of the node's JSON; no place: metadata only."""
+
+    facts: NodeFacts
+    conversation: bytes
+    stored_bytes: int
+    place: NodePlace | None = None
+
+
+class LocalRow(Protocol):
+    """What the local store says of one node; `conversation` is 64 hex digits."""
+
+    @property
+    def facts(self) -> NodeFacts:
+        """The node's metadata columns."""
+        ...
+
+    @property
+    def conversation(self) -> str:
+        """The hash of its topmost known ancestor, hex."""
+        ...
+
+    @property
+    def stored_bytes(self) -> int:
+        """The length of its stored JSON."""
+        ...
+
+
+def rows_table(rows: Iterable[Row], member: bytes, device: bytes) -> pa.Table:
+    """The rows, in their order, as a table of MANIFEST_SCHEMA, all by one member's device (32-byte ids)."""
+    remaining = iter(rows)
+    batches = []
+    while chunk := list(islice(remaining, _batch_rows)):
+        columns = {
+            **_facts_columns([row.facts for row in chunk]),
+            **_place_columns([row.place for row in chunk]),
+        }
+        columns["conversation"] = [row.conversation for row in chunk]
+        columns["stored_bytes"] = [row.stored_bytes for row in chunk]
+        columns["member"] = [member] * len(chunk)
+        columns["device"] = [device] * len(chunk)
+        arrays = [pa.array(columns[field.name], field.type) for field in MANIFEST_SCHEMA]
+        batches.append(pa.RecordBatch.from_arrays(arrays, schema=MANIFEST_SCHEMA))
+    return pa.Table.from_batches(batches, schema=MANIFEST_SCHEMA)
+
+
+def own_table(local_rows: Iterable[LocalRow], member: bytes, device: bytes) -> pa.Table:
+    """This device's own nodes in the same shape, pushed or not: without places and openings."""
+    return rows_table(_without_place(local_rows), member, device)
+
+
+def _without_place(local_rows: Iterable[LocalRow]) -> Iterator[Row]:
+    for row in local_rows:
+        yield Row(row.facts, bytes.fromhex(row.conversation), row.stored_bytes)
+
+
+def _facts_columns(facts: list[NodeFacts]) -> dict[str, list[Any]]:
+    columns: dict[str, list[Any]] = {
+        "hash": [bytes.fromhex(fact.hash) for fact in facts],
+        "parent": [bytes.fromhex(fact.parent_hash) if fact.parent_hash else None for fact in facts],
+        "verified": [fact.hash_version is not None for fact in facts],
+    }
+    for name in ("hash_version", *_LABELS, "cost_source", "cost_table"):
+        columns[name] = [_label(getattr(fact, name)) for fact in facts]
+    for name in (*_TOKENS, "cost_usd_micro"):
+        columns[name] = [_count(getattr(fact, name)) for fact in facts]
+    for name in ("created_us", "tool_calls", "tool_errors", "git_activity"):
+        columns[name] = [getattr(fact, name) for fact in facts]
+    return columns
+
+
+def _place_columns(places: list[NodePlace | None]) -> dict[str, list[Any]]:
+    return {
+        "pack": [place and place.pack for place in places],
+        "frame_offset": [place and place.frame.offset for place in places],
+        "frame_length": [place and place.frame.length for place in places],
+        "frame_sha256": [place and place.frame.sha256 for place in places],
+        "frame_index": [place and place.index for place in places],
+        "opening": [place and place.opening for place in places],
+    }
+
+
+def _label(text: str | None) -> str | None:
+    if text is None or (text.isascii() and len(text) <= label_bytes_max):
+        return text
+    return storable_text(text).encode()[:label_bytes_max].decode(errors="ignore")
+
+
+def _count(value: int | None) -> int | None:
+    """A log may claim any number; one that is no count is unknown, not an error and not zero."""
+    return value if value is not None and 0 <= value <= count_max else None
