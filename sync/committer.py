@@ -58,9 +58,9 @@ class Committer:
         self._sleep = sleep
 
     def resume(self) -> int | None:
-        """Settle the attempt a crash interrupted: its slot if it landed (now or then), None if it was lost or there is none.
+        """Settle the attempt a crash interrupted: its slot if it landed (now or then), None if lost or there is none.
 
-        Must run before anything new is drafted: a late write of the old bytes may still arrive, and would then be committed twice.
+        Must run before anything new is drafted: a late write of the old bytes may yet arrive, and be committed twice.
         """
         entry = self._replica.journal()
         if entry is None:

@@ -1,0 +1,174 @@
+"""One commit's worth of nodes: cut into frames, packed, uploaded pack by pack, described by a manifest and a text.
+
+Order of writes: packs and texts as they fill, then the manifest, then the commit. A kill at any point before the commit leaves
+only objects that nobody names (gc removes them); the outbox still lists every node.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+from itertools import islice
+from secrets import token_bytes
+
+from store.local import LocalFacts, LocalStore
+
+from crypto import leaves
+from crypto.errors import TapesError
+from crypto.sealing import SealKey
+from store.canonical import canonical
+from store.commits import Leaf, ObjectRef
+from store.frames import cut_frames
+from store.manifest_schema import NodePlace, Row, rows_table
+from store.manifests import LeafOpening, seal_manifest
+from store.names import ObjectKind, object_name
+from store.node_parse import node_from_bytes
+from store.packs import FramePlace, PackWriter, open_pack
+from store.retrying import put_immutable
+from store.texts import cut_texts, seal_text, searchable_text
+from sync.client import Client
+from sync.pull import known_k_tag, leaf_of
+
+_NO_CHECKPOINT = canonical(None)
+
+
+@dataclass(slots=True)
+class _Placed:
+    """A frame in the open pack, until the pack's name is known."""
+
+    conversation: str
+    nodes: list[LocalFacts]
+    openings: list[bytes]
+    frame: FramePlace
+
+
+@dataclass(slots=True)
+class Batch:
+    """What will be one commit: rows with their places, the objects uploaded for them, each conversation's commitments."""
+
+    key: SealKey
+    base: int
+    objects: list[ObjectRef] = field(default_factory=list)
+    rows: list[Row] = field(default_factory=list)
+    commitments: dict[bytes, list[bytes]] = field(default_factory=dict)
+    stored_bytes: int = 0
+
+
+class BatchWriter:
+    """Fills one batch. Memory: one pack, one text object, and the rows."""
+
+    def __init__(self, client: Client, local: LocalStore, key: SealKey, base: int) -> None:
+        self._client = client
+        self._local = local
+        self.batch = Batch(key, base)
+        self._pack = PackWriter(key)
+        self._placed: list[_Placed] = []
+        self._texts: list[tuple[str, str]] = []
+        self._verified: set[str] = set()  # of the open pack
+
+    def add(self, conversation: str, nodes: Sequence[LocalFacts]) -> None:
+        """Add nodes of one conversation, in order; uploads whatever fills up."""
+        waiting = iter(nodes)
+        items = ((node.facts.hash, self._bytes_of(node.facts.hash)) for node in nodes)
+        for run in cut_frames(items):
+            self._add_frame(conversation, list(islice(waiting, len(run))), [data for _, data in run])
+
+    def finish(self) -> Batch:
+        """Upload what is left of packs and texts; the batch then lacks only its manifest."""
+        self._finish_pack()
+        for run in cut_texts(self._texts):
+            self._upload("text", seal_text(self.batch.key, run))
+        return self.batch
+
+    def _bytes_of(self, node_hash: str) -> bytes:
+        data = self._local.get_bytes(node_hash)
+        if data is None:
+            raise TapesError(f"node {node_hash} vanished from the local store", hint="run the sync again")
+        return data
+
+    def _add_frame(self, conversation: str, nodes: list[LocalFacts], datas: list[bytes]) -> None:
+        if not self._pack.takes(datas):
+            self._finish_pack()
+        openings = [token_bytes(leaves.opening_bytes) for _ in nodes]
+        triples = [(n.facts.hash, d, o) for n, d, o in zip(nodes, datas, openings, strict=True)]
+        conversation_id = bytes.fromhex(conversation)
+        frame = self._pack.add_frame(conversation_id, triples)
+        self._verified.update(n.facts.hash for n in nodes if n.facts.hash_version is not None)
+        self._placed.append(_Placed(conversation, nodes, openings, frame))
+        committed = self.batch.commitments.setdefault(conversation_id, [])
+        committed.extend(leaves.node_commitment(o, bytes.fromhex(h), d) for h, d, o in triples)
+        for node_hash, data, _ in triples:
+            text = searchable_text(node_from_bytes(data, node_hash, verify=False))
+            if text:
+                self._texts.append((node_hash, text))
+
+    def _finish_pack(self) -> None:
+        if not self._placed:
+            return
+        pack = self._pack.finish()
+        self._check(pack.data, pack.sha256)
+        self._upload("pack", pack.data)
+        pack_id = bytes.fromhex(pack.sha256)
+        for placed in self._placed:
+            for index, (node, opening) in enumerate(zip(placed.nodes, placed.openings, strict=True)):
+                place = NodePlace(pack_id, placed.frame, index, opening)
+                row = Row(node.facts, bytes.fromhex(placed.conversation), node.stored_bytes, place)
+                self.batch.rows.append(row)
+        self._pack, self._placed, self._verified = PackWriter(self.batch.key), [], set()
+
+    def _check(self, data: bytes, digest: str) -> None:
+        """What will be sent is opened and re-hashed once: a fault in memory or in our own code must not reach the team."""
+        for entry, opened in open_pack(self.batch.key, data, f"outgoing pack {digest[:16]}"):
+            for listed, stored in zip(entry.nodes, opened.nodes, strict=True):
+                read = node_from_bytes(stored, listed.hash)
+                if (read.hash, read.verified) != (listed.hash, listed.hash in self._verified):
+                    raise TapesError(
+                        f"node {listed.hash} does not read back from its pack",
+                        hint="nothing was committed; report a bug",
+                    )
+
+    def _upload(self, kind: ObjectKind, data: bytes) -> None:
+        self.batch.objects.append(upload(self._client, kind, self.batch.base, data))
+        self.batch.stored_bytes += len(data)
+
+
+def upload(client: Client, kind: ObjectKind, base: int, data: bytes) -> ObjectRef:
+    """Put an immutable object under the name of its bytes; idempotent."""
+    digest = sha256(data).hexdigest()
+    put_immutable(client.store, object_name(kind, base, digest), data)
+    return ObjectRef(kind=kind, base=base, sha256=digest, bytes=len(data))
+
+
+def describe_leaves(client: Client, batch: Batch) -> list[LeafOpening]:
+    """Open one leaf per conversation for the point of the log that the replica has taken in now."""
+    space, device = batch.key.space, client.identity.device_id
+    openings = []
+    for conversation, commitments in batch.commitments.items():
+        state = client.replica.leaf_state(space, conversation, device)
+        k_tag = known_k_tag(client, space, conversation) or token_bytes(leaves.opening_bytes)
+        j = state.j if state is not None else 0
+        openings.append(
+            LeafOpening(
+                conversation=conversation,
+                tag=leaves.leaf_tag(k_tag, device, j),
+                j=j,
+                r=token_bytes(leaves.opening_bytes),
+                k_tag=k_tag,
+                prev_c=state.last_c if state is not None else b"",
+                batch_root=leaves.batch_root(commitments),
+                nodes=len(commitments),
+            )
+        )
+    return openings
+
+
+def seal_batch_manifest(client: Client, batch: Batch, openings: Sequence[LeafOpening]) -> bytes:
+    """The batch's manifest."""
+    table = rows_table(batch.rows, client.identity.member_id, client.identity.device_id)
+    return seal_manifest(batch.key, table, openings)
+
+
+def append_leaves(client: Client, batch: Batch, openings: Sequence[LeafOpening]) -> list[Leaf]:
+    """The commit's leaves for these openings, in the manifest's order."""
+    return [
+        leaf_of(batch.key.space, client.identity.device_id, _NO_CHECKPOINT, opening) for opening in openings
+    ]

@@ -1,0 +1,78 @@
+"""The outbox: which of this device's nodes which space still lacks. Derived, never stored: a crash cannot lose it.
+
+What was pushed is known from the manifests in the log; what is here, from the local store. A remembered mark only saves looking
+at conversations that were complete before and have not changed since.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Literal
+
+from store.local import LocalFacts, LocalStore
+
+from store.limits import node_bytes_max
+from sync.replica import Replica
+
+SpaceKind = Literal["team", "private"]
+Visibility = Callable[[str | None], SpaceKind]  # project → the space its conversations are for
+_MARK = "outbox-mark-"
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A conversation with something to push."""
+
+    conversation: str
+    project: str | None
+    space: SpaceKind
+
+
+class Outbox:
+    """Compares the local store with what the log says each space has."""
+
+    def __init__(self, local: LocalStore, replica: Replica, visibility: Visibility) -> None:
+        self._local = local
+        self._replica = replica
+        self._visibility = visibility
+
+    def conversations(self, kind: SpaceKind, space: bytes | None) -> Iterator[Outgoing]:
+        """Conversations meant for `kind` that changed since last found complete; `space` None: nothing is there yet."""
+        since = self._mark(kind, space)
+        for conversation, project in self._local.changed_conversations(since):
+            if self._visibility(project) == kind:
+                yield Outgoing(conversation, project, kind)
+
+    def pending(self, outgoing: Outgoing, space: bytes | None) -> Iterator[LocalFacts]:
+        """A conversation's nodes that the space lacks, or has with a smaller output count, parents before children."""
+        for node in self._local.conversation_facts(outgoing.conversation):
+            if node.superseded or node.stored_bytes > node_bytes_max:
+                continue
+            if space is not None and not self._lacks(space, node):
+                continue
+            yield node
+
+    def oversized(self) -> list[tuple[str, int]]:
+        """Nodes that stay local because no frame may hold them: (hash, bytes)."""
+        return self._local.nodes_over(node_bytes_max)
+
+    def complete(self, kind: SpaceKind, space: bytes, change: int) -> None:
+        """Remember that everything up to the local store's `change` is in the space."""
+        self._replica.set_note(_MARK + kind, f"{change} {self._fingerprint(kind, space)}")
+
+    def _mark(self, kind: SpaceKind, space: bytes | None) -> int:
+        """The remembered change, or 0 when the space or anybody's visibility is not what it was then."""
+        note = self._replica.note(_MARK + kind)
+        if note is None or space is None:
+            return 0
+        change, _, fingerprint = note.partition(" ")
+        return int(change) if fingerprint == self._fingerprint(kind, space) else 0
+
+    def _fingerprint(self, kind: SpaceKind, space: bytes) -> str:
+        """Which projects are meant for this space now: a changed setting republishes whole conversations."""
+        meant = sorted(repr(p) for p in self._local.projects() if self._visibility(p) == kind)
+        return sha256("\n".join([space.hex(), repr(self._visibility(None)), *meant]).encode()).hexdigest()
+
+    def _lacks(self, space: bytes, node: LocalFacts) -> bool:
+        there = self._replica.synced_output(space, bytes.fromhex(node.facts.hash))
+        return there is None or there < (node.facts.output or 0)

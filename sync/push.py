@@ -1,0 +1,186 @@
+"""Push: from the outbox into commits, one bounded batch after the other, so that each kill costs one batch at most."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+
+from store.local import LocalFacts, LocalStore
+
+from crypto.sealing import SealKey
+from store import events
+from store.limits import MIB, commit_leaves_max, manifest_rows_max
+from sync.batches import Batch, BatchWriter, append_leaves, describe_leaves, seal_batch_manifest, upload
+from sync.client import Client
+from sync.drafts import Content, DraftContext, draft
+from sync.outbox import Outbox, Outgoing, SpaceKind
+from sync.pull import PullReport, apply_manifests
+from sync.team import private_epoch
+
+_chunk_nodes = 4096  # nodes handed to a batch at once
+batch_raw_bytes_max = 256 * MIB  # a batch is committed after this much: progress that a kill cannot take
+
+PushProgress = Callable[[int, int], None]  # nodes pushed, bytes stored
+
+
+@dataclass(slots=True)
+class PushReport:
+    """What went out."""
+
+    nodes: int = 0
+    commits: int = 0
+    packs: int = 0
+    stored_bytes: int = 0
+    lost_races: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedConversation:
+    """What a push would send of one conversation; `ancestors` of its nodes are there because later ones build on them."""
+
+    conversation: str
+    project: str | None
+    space: SpaceKind
+    nodes: int
+    ancestors: int
+    bytes: int
+
+
+class _EpochMoved(Exception):
+    """The space's epoch changed while a batch was on its way: what was sealed must be sealed again."""
+
+
+@dataclass(slots=True)
+class Pusher:
+    """Pushes one local store through one client."""
+
+    client: Client
+    local: LocalStore
+    outbox: Outbox
+    report: PushReport = field(default_factory=PushReport)
+    progress: PushProgress | None = None
+
+    def push(self) -> PushReport:
+        """Push everything each space lacks."""
+        change = self.local.last_change()
+        for kind in ("team", "private"):
+            space = self._space(kind)
+            if space is None:
+                continue
+            for batch in self._batches(kind, space):
+                self._commit(batch, space)
+            self.outbox.complete(kind, space, change)
+        return self.report
+
+    def plan(self) -> list[PlannedConversation]:
+        """What `push` would send, without a write anywhere."""
+        planned = []
+        for kind in ("team", "private"):
+            space = space_of(self.client, kind)
+            for outgoing in self.outbox.conversations(kind, space):
+                entry = _planned(outgoing, self.outbox.pending(outgoing, space))
+                if entry.nodes:
+                    planned.append(entry)
+        return planned
+
+    def _space(self, kind: SpaceKind) -> bytes | None:
+        """The space to push into; the private one is made, or its key renewed, when something is to go there."""
+        space = space_of(self.client, kind)
+        if kind == "private" and self._anything(kind, space):
+            if space is None or self._readable_by_others(space):
+                self.client.commit(lambda context: private_epoch(context, self.client.keychain))
+            return space_of(self.client, kind)
+        return space
+
+    def _anything(self, kind: SpaceKind, space: bytes | None) -> bool:
+        return any(
+            next(self.outbox.pending(outgoing, space), None) is not None
+            for outgoing in self.outbox.conversations(kind, space)
+        )
+
+    def _readable_by_others(self, space: bytes) -> bool:
+        """Whether a device that was revoked since still holds the newest key."""
+        record = self.client.roster.spaces[space]
+        return not record.newest.wraps.keys() <= self.client.roster.recipients(record)
+
+    def _batches(self, kind: SpaceKind, space: bytes) -> Iterator[list[tuple[str, list[LocalFacts]]]]:
+        """Runs of (conversation, nodes), each run one commit's worth."""
+        run: list[tuple[str, list[LocalFacts]]] = []
+        rows = raw = 0
+        for outgoing in self.outbox.conversations(kind, space):
+            nodes = self.outbox.pending(outgoing, space)
+            while chunk := list(islice(nodes, min(_chunk_nodes, manifest_rows_max - rows))):
+                run.append((outgoing.conversation, chunk))
+                rows += len(chunk)
+                raw += sum(node.stored_bytes for node in chunk)
+                if rows >= manifest_rows_max or len(run) >= commit_leaves_max or raw >= batch_raw_bytes_max:
+                    yield run
+                    run, rows, raw = [], 0, 0
+        if run:
+            yield run
+
+    def _commit(self, run: list[tuple[str, list[LocalFacts]]], space: bytes) -> None:
+        """Seal, upload and commit one run; sealed again from the start if the epoch moved meanwhile."""
+        while True:
+            key = self.client.keychain.newest(self.client.roster, space)
+            writer = BatchWriter(self.client, self.local, key, max(0, self.client.log.next_seq - 1))
+            for conversation, nodes in run:
+                writer.add(conversation, nodes)
+            batch = writer.finish()
+            try:
+                committed = self.client.commit(lambda context, b=batch: self._draft(context, b))  # type: ignore[misc]
+            except _EpochMoved:
+                continue
+            if committed is not None:
+                self._count(batch, committed.lost_races)
+            return
+
+    def _draft(self, context: DraftContext, batch: Batch) -> bytes:
+        """The commit for the present point: leaves continue what others committed meanwhile."""
+        apply_manifests(self.client, PullReport())
+        roster = self.client.require_membership()
+        newest: SealKey = self.client.keychain.newest(roster, batch.key.space)
+        if newest != batch.key:
+            raise _EpochMoved
+        openings = describe_leaves(self.client, batch)
+        data = seal_batch_manifest(self.client, batch, openings)
+        manifest = upload(self.client, "manifest", batch.base, data)
+        self.client.cache.keep(manifest.sha256, data)
+        content = Content(
+            events=[events.Push(type="push")],
+            objects=[*batch.objects, manifest],
+            appends=append_leaves(self.client, batch, openings),
+        )
+        return draft(context, roster.team, batch.key, content)
+
+    def _count(self, batch: Batch, lost_races: int) -> None:
+        self.report.nodes += len(batch.rows)
+        self.report.commits += 1
+        self.report.packs += sum(ref.kind == "pack" for ref in batch.objects)
+        self.report.stored_bytes += batch.stored_bytes
+        self.report.lost_races += lost_races
+        if self.progress is not None:
+            self.progress(self.report.nodes, self.report.stored_bytes)
+
+
+def space_of(client: Client, kind: SpaceKind) -> bytes | None:
+    """The team's space, or this member's private one; None when there is none yet."""
+    roster = client.log.point.roster
+    if roster is None:
+        return None
+    if kind == "team":
+        return roster.team_space
+    private = roster.private_space_of(client.identity.member_id)
+    return private.id if private is not None else None
+
+
+def _planned(outgoing: Outgoing, nodes: Iterator[LocalFacts]) -> PlannedConversation:
+    size = 0
+    planned: set[str] = set()
+    parents: set[str | None] = set()
+    for node in nodes:
+        size += node.stored_bytes
+        planned.add(node.facts.hash)
+        parents.add(node.facts.parent_hash)
+    return PlannedConversation(
+        outgoing.conversation, outgoing.project, outgoing.space, len(planned), len(planned & parents), size
+    )
