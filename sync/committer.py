@@ -57,6 +57,10 @@ class Committer:
         self._clock_ms = clock_ms
         self._sleep = sleep
 
+    def now_ms(self) -> int:
+        """This device's clock, milliseconds since 1970."""
+        return self._clock_ms()
+
     def resume(self) -> int | None:
         """Settle the attempt a crash interrupted: its slot if it landed (now or then), None if lost or there is none.
 

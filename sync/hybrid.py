@@ -1,0 +1,153 @@
+"""The hybrid provider: writes locally first, then exchanges with the team's bucket."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from store.local import LocalStore
+
+from crypto.errors import VerificationFailed
+from store.names import object_name
+from store.packs import open_pack
+from sync.client import Client
+from sync.housekeeping import keep_house
+from sync.local import LocalProvider
+from sync.outbox import Outbox, Visibility
+from sync.providers import Progress, ProgressSeen, SyncReport, SyncStatus
+from sync.pull import PullReport, applied_manifests, apply_manifests
+from sync.push import Pusher, space_of
+
+note_last_sync = "last-sync-at"
+
+
+class HybridProvider(LocalProvider):
+    """See `sync.providers.SyncProvider`. Reading never waits for the network; only `sync` and `pull` use it."""
+
+    def __init__(self, local: LocalStore, client: Client, visibility: Visibility) -> None:
+        super().__init__(local)
+        self._store = local
+        self._client = client
+        self._outbox = Outbox(local, client.replica, visibility)
+
+    def sync(
+        self, *, full: bool = False, dry_run: bool = False, progress: ProgressSeen | None = None
+    ) -> SyncReport:
+        """Check pins, pull, enact what is due, push, and fetch all bytes if `full`. Safe to kill anywhere and to repeat."""
+        tell = progress or _silent
+        report = self._pull(tell)
+        if dry_run:
+            report.plan = self._pusher(tell).plan()
+            return report
+        if report.broken:
+            return report  # a bucket that lost what it had is not written to: the finding comes first
+        self._client.require_membership()
+        keep_house(self._client)
+        self._push(report, tell)
+        if full:
+            report.fetched_frames = self._fetch_all(report, tell)
+        self._client.replica.set_note(note_last_sync, datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))
+        return report
+
+    def pull(self, progress: ProgressSeen | None = None) -> SyncReport:
+        """Only take in what others pushed."""
+        return self._pull(progress or _silent)
+
+    def sync_status(self) -> SyncStatus:
+        """Where things stand, without a request. `pending_push` counts nodes, `pending_pull` manifests not yet taken in."""
+        head = self._client.replica.head()
+        roster = self._client.log.point.roster
+        pending = sum(
+            1
+            for kind in ("team", "private")
+            for outgoing in self._outbox.conversations(kind, space_of(self._client, kind))
+            for _ in self._outbox.pending(outgoing, space_of(self._client, kind))
+        )
+        return SyncStatus(
+            provider="hybrid",
+            local={"nodes": self._store.count(), "conversations": self._store.conversation_count()},
+            remote={
+                "version": head.seq if head is not None else None,
+                "team": roster.team.hex() if roster is not None else None,
+                "bucket": self._client.store.describe(),
+            },
+            pending_push=pending,
+            pending_pull=len(self._client.replica.manifests("pending")),
+            last_sync_at=self._client.replica.note(note_last_sync),
+        )
+
+    def close(self) -> None:
+        """Close both the local store and the client."""
+        super().close()
+        self._client.close()
+
+    def _pull(self, tell: ProgressSeen) -> SyncReport:
+        tell(Progress("reading the log", 0))
+        self._client.log.check_pins()
+        pulled = PullReport(
+            slots=self._client.log.catch_up(lambda seq, _: tell(Progress("reading the log", seq)))
+        )
+        apply_manifests(
+            self._client, pulled, lambda done, total: tell(Progress("reading manifests", done, total))
+        )
+        return SyncReport(
+            pulled_slots=pulled.slots,
+            pulled_manifests=pulled.manifests,
+            pulled_nodes=pulled.nodes,
+            notices=pulled.notices,
+            broken=pulled.broken,
+        )
+
+    def _pusher(self, tell: ProgressSeen) -> Pusher:
+        return Pusher(
+            self._client,
+            self._store,
+            self._outbox,
+            progress=lambda nodes, _: tell(Progress("pushing", nodes)),
+        )
+
+    def _push(self, report: SyncReport, tell: ProgressSeen) -> None:
+        pushed = self._pusher(tell).push()
+        report.pushed_nodes, report.pushed_packs = pushed.nodes, pushed.packs
+        report.pushed_commits, report.lost_races = pushed.commits, pushed.lost_races
+        report.skipped = [
+            (h, f"{size} bytes are more than a frame holds") for h, size in self._outbox.oversized()
+        ]
+        own = PullReport()
+        apply_manifests(self._client, own)  # the normal path takes our own manifests in, too
+        report.broken.extend(own.broken)
+
+    def _fetch_all(self, report: SyncReport, tell: ProgressSeen) -> int:
+        """Every readable pack, once, whole: one request for many frames. Broken packs are named, the others still come."""
+        fetched = 0
+        packs = list(self._packs())
+        for done, (digest, space, epoch) in enumerate(packs):
+            tell(Progress("fetching packs", done, len(packs)))
+            ref = self._client.replica.object_ref(digest)
+            if ref is None or self._client.replica.note(f"fetched-{digest}") is not None:
+                continue
+            name = object_name("pack", ref.base, ref.sha256)
+            try:
+                data = self._client.cache.fetch(ref)
+                key = self._client.keychain.at(self._client.roster, space, epoch)
+                for entry, _ in open_pack(key, data, name):
+                    place = entry.place
+                    self._client.cache.keep(
+                        place.sha256.hex(), data[place.offset : place.offset + place.length]
+                    )
+                    fetched += 1
+            except VerificationFailed as broken:
+                report.broken.append(broken)
+                continue
+            self._client.replica.set_note(f"fetched-{digest}", "1")
+        return fetched
+
+    def _packs(self) -> Iterator[tuple[str, bytes, int]]:
+        seen: set[bytes] = set()
+        for pending, manifest in applied_manifests(self._client):
+            for pack in manifest.table.column("pack").unique().to_pylist():
+                if pack is not None and pack not in seen:
+                    seen.add(pack)
+                    yield pack.hex(), pending.space, pending.epoch
+
+
+def _silent(_progress: Progress) -> None:
+    pass
