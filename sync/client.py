@@ -7,6 +7,7 @@ from pathlib import Path
 from crypto.errors import KeyNeeded, VerificationFailed
 from crypto.identities import derive_seed
 from store.blobs import BlobStore
+from store.commits import Commit, parse
 from store.names import slot_name
 from store.probe import probe_put_if_absent
 from sync.cache import ObjectCache
@@ -58,6 +59,13 @@ class Client:
                 "this home belongs to no team yet", hint="tapes team create NAME, or tapes team join LINK"
             )
         return roster
+
+    def commit_at(self, seq: int) -> Commit:
+        """A valid commit by its slot, from the replica."""
+        slot = self.replica.slot(seq)
+        if slot is None:
+            raise VerificationFailed(slot_name(seq), "is not in this device's replica")
+        return parse(slot.data, slot_name(seq))
 
     def require_membership(self) -> Roster:
         """The roster, if this device may write; KeyNeeded when it was removed or revoked."""

@@ -42,7 +42,7 @@ class LogReader:
         Each slot is pinned in its own transaction: a kill loses at most the slot in hand, which is read again.
         """
         came = 0
-        while (data := self._fetch(self.next_seq)) is not None:
+        while (data := self.fetch(self.next_seq)) is not None:
             self.take(self.next_seq, data, on_slot)
             came += 1
         return came
@@ -64,19 +64,19 @@ class LogReader:
         """
         head = self._replica.head()
         if head is not None:
-            found = self._fetch(head.seq)
+            found = self.fetch(head.seq)
             if found is None or sha256(found).digest() != head.sha256:
                 raise self._rolled_back(head.seq, head.data, found)
         after = slot_name(head.seq) if head is not None else LOG
         later = [seq for info in self._store.list(LOG, after) if (seq := slot_seq(info.name)) is not None]
-        if later and min(later) != self.next_seq and self._fetch(self.next_seq) is None:
+        if later and min(later) != self.next_seq and self.fetch(self.next_seq) is None:
             raise VerificationFailed(
                 slot_name(self.next_seq),
                 f"is missing, though slot {min(later)} exists",
                 hint="the bucket lost or hides a commit; do not write to it, run `tapes verify` on every device",
             )
 
-    def _fetch(self, seq: int) -> bytes | None:
+    def fetch(self, seq: int) -> bytes | None:
         """A slot's bytes, None only for a 404."""
         try:
             return self._store.get(slot_name(seq))

@@ -7,9 +7,9 @@ from crypto import leaves
 from crypto.errors import FormatBroken, KeyNeeded, SealBroken, VerificationFailed
 from store import commits
 from store.canonical import canonical
-from store.commits import Commit, Leaf
-from store.manifests import LeafOpening, Manifest, open_manifest
-from store.names import object_name, slot_name
+from store.commits import Leaf
+from store.manifests import LeafOpening, Manifest, check_author, open_manifest
+from store.names import object_name
 from sync.client import Client
 from sync.replica import PendingManifest
 
@@ -76,33 +76,35 @@ def read_manifest(client: Client, pending: PendingManifest, data: bytes) -> tupl
     name = object_name("manifest", pending.ref.base, pending.ref.sha256)
     key = client.keychain.at(client.roster, pending.space, pending.epoch)
     manifest = open_manifest(key, data, name)
-    slot = client.replica.slot(pending.seq)
-    if slot is None:
-        raise FormatBroken(name, f"its commit {pending.seq} is not in the replica")
-    commit = commits.parse(slot.data, slot_name(pending.seq))
-    return manifest, _check_leaves(client, pending, commit, manifest.leaves, name)
+    author = client.roster.devices[pending.device]
+    check_author(manifest, author.member, author.id, name)
+    appended = read_leaves(client, pending, manifest, name)
+    _check_chain(client, pending, manifest.leaves, name)
+    return manifest, appended
 
 
-def _check_leaves(
-    client: Client, pending: PendingManifest, commit: Commit, openings: Sequence[LeafOpening], name: str
-) -> list[Leaf]:
-    """Every append leaf opens, continues its conversation's chain of `c`, and uses the conversation's one K_tag."""
+def read_leaves(client: Client, pending: PendingManifest, manifest: Manifest, name: str) -> list[Leaf]:
+    """The append leaves of a manifest's commit, each of which the manifest opens."""
+    commit = client.commit_at(pending.seq)
     appended = [leaf for leaf in commit.leaves if leaf.kind == commits.leaf_append]
     seen = canonical(commit.seen_checkpoint.model_dump() if commit.seen_checkpoint else None)
-    if len(openings) != len(appended):
-        raise FormatBroken(name, f"opens {len(openings)} leaves of {len(appended)}")
-    for leaf, opening in zip(appended, openings, strict=True):
-        if leaf != leaf_of(pending.space, pending.device, seen, opening):
-            raise FormatBroken(
-                name, f"the leaf of conversation {opening.conversation.hex()[:16]} does not open"
-            )
+    opened = [leaf_of(pending.space, pending.device, seen, opening) for opening in manifest.leaves]
+    if opened != appended:
+        raise FormatBroken(name, "does not open the leaves of its commit")
+    return appended
+
+
+def _check_chain(
+    client: Client, pending: PendingManifest, openings: Sequence[LeafOpening], name: str
+) -> None:
+    """Every leaf continues its conversation's chain of `c`, and uses the conversation's one K_tag."""
+    for opening in openings:
         state = client.replica.leaf_state(pending.space, opening.conversation, pending.device)
         expected = (state.last_c, state.j) if state is not None else (b"", 0)
         if (opening.prev_c, opening.j) != expected:
             raise FormatBroken(name, "a leaf does not continue its conversation's chain")
         if state is not None and opening.k_tag != known_k_tag(client, pending.space, opening.conversation):
             raise FormatBroken(name, "a leaf uses another tag key than its conversation's first")
-    return appended
 
 
 def leaf_of(space: bytes, device: bytes, seen_checkpoint: bytes, opening: LeafOpening) -> Leaf:
@@ -129,7 +131,7 @@ def known_k_tag(client: Client, space: bytes, conversation: bytes) -> bytes | No
         return None
     if state.manifest not in client.tag_keys:
         pending = client.replica.manifest(state.manifest)
-        opened = _open_kept(client, pending)
+        opened = open_kept(client, pending)
         client.tag_keys[state.manifest] = {leaf.conversation: leaf.k_tag for leaf in opened.leaves}
     return client.tag_keys[state.manifest][conversation]
 
@@ -150,10 +152,11 @@ def _take_in(client: Client, pending: PendingManifest, manifest: Manifest, appen
 def applied_manifests(client: Client) -> Iterator[tuple[PendingManifest, Manifest]]:
     """Every manifest taken in, opened from its ciphertext, in log order."""
     for pending in client.replica.manifests("applied"):
-        yield pending, _open_kept(client, pending)
+        yield pending, open_kept(client, pending)
 
 
-def _open_kept(client: Client, pending: PendingManifest) -> Manifest:
+def open_kept(client: Client, pending: PendingManifest) -> Manifest:
+    """A manifest that was taken in before, from its ciphertext."""
     key = client.keychain.at(client.roster, pending.space, pending.epoch)
     name = object_name("manifest", pending.ref.base, pending.ref.sha256)
     return open_manifest(key, client.cache.whole(pending.ref), name)

@@ -207,20 +207,17 @@ class Replica:
         ):
             yield ObjectRef(kind=kind, base=base, sha256=sha256, bytes=size), seq
 
+    def named_object(self, sha256: str) -> tuple[ObjectRef, int] | None:
+        """A named object and the slot that named it first."""
+        row = self._db.execute(
+            "SELECT kind, base, sha256, bytes, seq FROM named WHERE sha256 = ?", (sha256,)
+        ).fetchone()
+        return (ObjectRef(kind=row[0], base=row[1], sha256=row[2], bytes=row[3]), row[4]) if row else None
+
     def object_ref(self, sha256: str) -> ObjectRef | None:
         """The reference of a named object."""
-        row = self._db.execute(
-            "SELECT kind, base, sha256, bytes FROM named WHERE sha256 = ?", (sha256,)
-        ).fetchone()
-        return ObjectRef(kind=row[0], base=row[1], sha256=row[2], bytes=row[3]) if row else None
-
-    def objects_of(self, seq: int, kind: str) -> list[ObjectRef]:
-        """Objects of one kind that slot `seq` named first."""
-        rows = self._db.execute(
-            "SELECT kind, base, sha256, bytes FROM named WHERE seq = ? AND kind = ? ORDER BY sha256",
-            (seq, kind),
-        )
-        return [ObjectRef(kind=row[0], base=row[1], sha256=row[2], bytes=row[3]) for row in rows]
+        found = self.named_object(sha256)
+        return found[0] if found is not None else None
 
     def manifests(self, state: ManifestState) -> list[PendingManifest]:
         """Manifests in one state, in log order."""

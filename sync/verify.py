@@ -1,0 +1,297 @@
+"""Verify: every stored object and commit this member can see, fetched again, re-hashed, re-opened, re-folded, against the pins.
+
+Findings are faults (exit 6); notices are what a healthy bucket may also show: a void slot that a later valid commit stepped over,
+an object that no commit names, another member's junk that the fold or the pull already left out.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from hashlib import sha256
+from itertools import groupby
+
+from crypto import leaves
+from crypto.errors import KeyNeeded, VerificationFailed
+from store.blobs import BlobInfo
+from store.commits import ObjectRef, commit_hash
+from store.frames import OpenFrame
+from store.manifests import Manifest, check_author
+from store.names import LOG, PREFIX_OF_KIND, PROBE, object_name, slot_name, slot_seq
+from store.node_parse import node_from_bytes
+from store.packs import FrameEntry, check_pack, open_pack
+from store.texts import open_text
+from sync.client import Client
+from sync.drafts import open_sealed_field
+from sync.providers import Progress, ProgressSeen
+from sync.pull import open_kept, read_leaves
+from sync.replica import PendingManifest
+from sync.validity import LogPoint, MemoryInRam, Verdict, judge
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One object and what is wrong with it."""
+
+    object: str
+    problem: str
+
+
+@dataclass(slots=True)
+class VerifyReport:
+    """What was checked and found."""
+
+    checked: dict[str, int] = field(default_factory=dict)
+    findings: list[Finding] = field(default_factory=list)
+    notices: list[Finding] = field(default_factory=list)
+
+    @property
+    def ok(self) -> bool:
+        """No finding."""
+        return not self.findings
+
+    def count(self, what: str, by: int = 1) -> None:
+        """Count something checked."""
+        self.checked[what] = self.checked.get(what, 0) + by
+
+    def add(self, broken: VerificationFailed) -> None:
+        """Record a failed check."""
+        self.findings.append(Finding(broken.obj, broken.problem))
+
+
+def verify(client: Client, *, progress: ProgressSeen | None = None) -> VerifyReport:
+    """Check everything. Reads only; a bucket that cannot be read at all raises StoreError."""
+    report = VerifyReport()
+    _Verification(client, report, progress or (lambda _: None)).run()
+    return report
+
+
+Checked = Callable[[], None]
+
+
+@dataclass(slots=True)
+class _Verification:
+    """One run; `packs` remembers each readable pack's frames for the manifests that speak of them."""
+
+    client: Client
+    report: VerifyReport
+    tell: ProgressSeen
+    packs: dict[str, dict[bytes, FrameEntry]] = field(default_factory=dict)
+    commitments: dict[tuple[str, bytes], bytes] = field(default_factory=dict)
+
+    def run(self) -> None:
+        self._log()
+        self._keys()
+        if self.client.log.point.roster is not None:
+            self._objects()
+        self._strangers()
+
+    def _guard(self, check: Checked) -> None:
+        """Run one check; its failure is a finding, and the others still run."""
+        try:
+            check()
+        except VerificationFailed as broken:
+            self.report.add(broken)
+
+    # ── the log ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _log(self) -> None:
+        """Every slot against its pin, judged again from nothing, signatures included."""
+        self.client.log.catch_up()
+        point, memory = LogPoint(), MemoryInRam()
+        voids: list[tuple[int, str]] = []
+        for pinned in self.client.replica.slots():
+            self.tell(Progress("checking the log", pinned.seq))
+            self._guard(lambda slot=pinned: self._same_slot(slot.seq, slot.sha256))  # type: ignore[misc]
+            verdict = judge(point, memory, pinned.seq, pinned.data)
+            point = verdict.point
+            self._same_verdict(pinned.seq, pinned.void_reason, verdict)
+            if verdict.void_reason is not None:
+                voids.append((pinned.seq, verdict.void_reason))
+            else:
+                self.report.count("commits")
+        self._void_slots(voids, point.valid_seq)
+        if point != self.client.log.point:
+            self.report.findings.append(Finding("replica", "its roster is not what its own slots fold to"))
+
+    def _same_slot(self, seq: int, pinned_sha256: bytes) -> None:
+        found = self.client.log.fetch(seq)
+        if found is None:
+            raise VerificationFailed(slot_name(seq), "is missing, though this device verified it before")
+        if commit_hash(found) != pinned_sha256:
+            raise VerificationFailed(slot_name(seq), "its bytes are not those this device verified before")
+
+    def _same_verdict(self, seq: int, pinned_reason: str | None, verdict: Verdict) -> None:
+        if (pinned_reason is None) != (verdict.void_reason is None):
+            self.report.findings.append(
+                Finding(slot_name(seq), f"was judged otherwise before ({pinned_reason or 'valid'})")
+            )
+
+    def _void_slots(self, voids: list[tuple[int, str]], newest_valid: int | None) -> None:
+        """Stepped over by a later valid commit: somebody's garbage, seen by all. At the end of the log: nobody confirmed it."""
+        for seq, reason in voids:
+            found = Finding(slot_name(seq), f"is void: {reason}")
+            stepped_over = newest_valid is not None and seq < newest_valid
+            (self.report.notices if stepped_over else self.report.findings).append(found)
+
+    # ── keys ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _keys(self) -> None:
+        """Every epoch of every space we may read opens to what it committed to; sealed fields open to their leaves."""
+        roster = self.client.log.point.roster
+        if roster is None:
+            return
+        for space in roster.spaces.values():
+            if not self.client.keychain.can_read(roster, space.id):
+                continue
+            for record in space.epochs:
+                self._guard(lambda s=space.id, n=record.number: self._epoch(s, n))  # type: ignore[misc]
+        for seq, _ in self.client.replica.team_slots():
+            self._guard(lambda s=seq: self._sealed_field(s))  # type: ignore[misc]
+
+    def _epoch(self, space: bytes, number: int) -> None:
+        try:
+            self.client.keychain.at(self.client.roster, space, number)
+        except KeyNeeded as gone:
+            raise VerificationFailed(f"epoch {number} of space {space.hex()}", gone.message) from None
+        self.report.count("epochs")
+
+    def _sealed_field(self, seq: int) -> None:
+        commit = self.client.commit_at(seq)
+        space = bytes.fromhex(commit.space)
+        if self.client.keychain.can_read(self.client.roster, space):
+            key = self.client.keychain.at(self.client.roster, space, commit.epoch)
+            open_sealed_field(commit, key, slot_name(seq))
+
+    # ── objects ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _objects(self) -> None:
+        """Every named object, commit by commit: what a commit's manifest speaks of is in memory together, and then forgotten."""
+        applied = {pending.ref.sha256: pending for pending in self.client.replica.manifests("applied")}
+        named = self.client.replica.named_objects()
+        for seq, group in groupby(named, key=lambda pair: pair[1]):
+            self.tell(Progress("checking objects", seq, self.client.log.next_seq))
+            refs = [ref for ref, _ in group]
+            for ref in refs:
+                self._guard(lambda r=ref, s=seq: self._object(r, s))  # type: ignore[misc]
+            for ref in refs:
+                if ref.sha256 in applied:
+                    self._guard(lambda p=applied[ref.sha256]: self._manifest(p))  # type: ignore[misc]
+            self.packs.clear()
+            self.commitments.clear()
+        self._not_taken_in()
+
+    def _object(self, ref: ObjectRef, seq: int) -> None:
+        name = object_name(ref.kind, ref.base, ref.sha256)
+        data = self.client.cache.fetch(ref)
+        if len(data) != ref.bytes:
+            raise VerificationFailed(name, f"has {len(data)} bytes, its commit says {ref.bytes}")
+        self.report.count("objects")
+        self.report.count("bytes", len(data))
+        commit = self.client.commit_at(seq)
+        space = bytes.fromhex(commit.space)
+        readable = self.client.keychain.can_read(self.client.roster, space)
+        if ref.kind == "pack":
+            check_pack(data, ref.sha256, name)
+        if not readable:
+            return
+        key = self.client.keychain.at(self.client.roster, space, commit.epoch)
+        if ref.kind == "pack":
+            self._pack(ref, open_pack(key, data, name), name)
+        elif ref.kind == "text":
+            self.report.count("texts", open_text(key, data, name).num_rows)
+
+    def _pack(self, ref: ObjectRef, frames: Iterable[tuple[FrameEntry, OpenFrame]], name: str) -> None:
+        """Re-hash every node, and keep each one's commitment for its manifest row."""
+        index: dict[bytes, FrameEntry] = {}
+        for entry, opened in frames:
+            index[entry.place.sha256] = entry
+            for listed, stored in zip(entry.nodes, opened.nodes, strict=True):
+                node = node_from_bytes(stored, f"{name} node {listed.hash[:16]}")
+                if node.hash != listed.hash:
+                    raise VerificationFailed(name, f"lists node {listed.hash} where {node.hash} is stored")
+                self.report.count("nodes")
+                self.report.count("unverified_nodes", int(not node.verified))
+                digest = bytes.fromhex(listed.hash)
+                commitment = leaves.node_commitment(listed.opening, digest, stored)
+                self.commitments[ref.sha256, listed.opening] = commitment
+        self.packs[ref.sha256] = index
+
+    def _not_taken_in(self) -> None:
+        for pending in self.client.replica.manifests("pending"):
+            name = object_name("manifest", pending.ref.base, pending.ref.sha256)
+            self.report.notices.append(Finding(name, "was not taken in yet: run `tapes storage sync`"))
+        for pending in self.client.replica.manifests("refused"):
+            name = object_name("manifest", pending.ref.base, pending.ref.sha256)
+            author = pending.device.hex()[:16]
+            self.report.notices.append(
+                Finding(name, f"was refused at pull: its author, device {author}, wrote it wrong")
+            )
+
+    def _manifest(self, pending: PendingManifest) -> None:
+        """Every row lies where it says, and every leaf commits to exactly its nodes."""
+        name = object_name("manifest", pending.ref.base, pending.ref.sha256)
+        manifest = open_kept(self.client, pending)
+        device = self.client.roster.devices[pending.device]
+        check_author(manifest, device.member, device.id, name)
+        read_leaves(self.client, pending, manifest, name)
+        by_conversation = self._placed_rows(manifest, name)
+        for leaf in manifest.leaves:
+            if leaves.batch_root(by_conversation.get(leaf.conversation, [])) != leaf.batch_root:
+                raise VerificationFailed(name, "a leaf does not commit to the conversation's nodes")
+            self.report.count("leaves")
+
+    def _placed_rows(self, manifest: Manifest, name: str) -> dict[bytes, list[bytes]]:
+        """Each conversation's node commitments in row order, after checking every row against its frame."""
+        columns = ("hash", "pack", "frame_sha256", "frame_index", "opening", "conversation")
+        by_conversation: dict[bytes, list[bytes]] = {}
+        rows = zip(*(manifest.table.column(column).to_pylist() for column in columns), strict=True)
+        for node_hash, pack, frame, index, opening, conversation in rows:
+            self.report.count("rows")
+            if pack is None:
+                continue
+            entry = self._frames_of(pack.hex()).get(frame)
+            if entry is None:
+                raise VerificationFailed(
+                    name, f"row {node_hash.hex()[:16]} names a frame that its pack does not have"
+                )
+            if not (index < len(entry.nodes) and entry.nodes[index].hash == node_hash.hex()):
+                raise VerificationFailed(name, f"row {node_hash.hex()[:16]} is not at its place in the pack")
+            commitment = self.commitments.get((pack.hex(), opening))
+            if commitment is None:
+                raise VerificationFailed(
+                    name, f"row {node_hash.hex()[:16]} has another opening than its pack"
+                )
+            by_conversation.setdefault(conversation, []).append(commitment)
+        return by_conversation
+
+    def _frames_of(self, pack: str) -> dict[bytes, FrameEntry]:
+        """A pack's frames by digest; one that an earlier commit named is opened again."""
+        if pack not in self.packs:
+            found = self.client.replica.named_object(pack)
+            if found is not None:
+                self._object(*found)
+        return self.packs.get(pack, {})
+
+    # ── what no commit names ────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _strangers(self) -> None:
+        """Objects beside the log: left by a crash (harmless, gc removes them), damaged, or not ours at all."""
+        named = {
+            object_name(ref.kind, ref.base, ref.sha256) for ref, _ in self.client.replica.named_objects()
+        }
+        for info in self._listed():
+            if info.name in named or slot_seq(info.name) is not None or info.name.startswith(PROBE):
+                continue
+            self._guard(lambda i=info: self._stranger(i))  # type: ignore[misc]
+
+    def _listed(self) -> Iterator[BlobInfo]:
+        yield from self.client.store.list("")
+
+    def _stranger(self, info: BlobInfo) -> None:
+        prefix, digest = info.name.split("/")[0] + "/", info.name.rsplit("/", 1)[-1]
+        if prefix not in PREFIX_OF_KIND.values():
+            kind = "an unknown name in the log" if prefix == LOG else "not an object of this format"
+            self.report.notices.append(Finding(info.name, f"is {kind}"))
+            return
+        if sha256(self.client.store.get(info.name)).hexdigest() != digest:
+            raise VerificationFailed(info.name, "its bytes do not have the digest it is named by")
+        self.report.notices.append(Finding(info.name, "is named by no commit: left by an interrupted push"))
