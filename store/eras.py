@@ -71,6 +71,13 @@ def is_hash(text: Json) -> TypeGuard[str]:
     return isinstance(text, str) and _HASH.match(text) is not None
 
 
+def well_formed(text: str) -> str:
+    """The text as Go and every database hold it: pairs of surrogates joined, lone ones replaced by U+FFFD."""
+    if text.isascii() or not _SURROGATE.search(text):
+        return text
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
 def hash_bucket(bucket: Json, parent_hash: str | None, era: str = ERA_WRITTEN) -> str:
     """The hash of a bucket below a parent (None or "" for a root) in `era`; HashUndefined where Go has none.
 
@@ -83,7 +90,7 @@ def preimage(bucket: Json, parent_hash: str | None, era: str = ERA_WRITTEN) -> b
     """The exact bytes whose SHA-256 is the node's hash."""
     try:
         content = _decode_bucket(bucket, ERAS[era])
-        return canonical_go({"parent": _text(parent_hash or ""), "content": content})
+        return canonical_go({"parent": well_formed(parent_hash or ""), "content": content})
     except RecursionError:
         raise HashUndefined("nested too deeply") from None
     except HashUndefined:
@@ -181,7 +188,7 @@ def _array(value: Json) -> list[Json]:
 def _string(value: Json) -> str:
     if not isinstance(value, str):
         raise HashUndefined("not a string")
-    return _text(value)
+    return well_formed(value)
 
 
 def _flag(value: Json) -> bool:
@@ -199,21 +206,14 @@ def _merged(before: dict[str, Json] | None, value: Json) -> dict[str, Json] | No
     return {**(before or {}), **_decoded(value)}
 
 
-def _text(text: str) -> str:
-    """The text as Go holds it: pairs of surrogates joined, lone ones replaced by U+FFFD."""
-    if text.isascii() or not _SURROGATE.search(text):
-        return text
-    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-
-
 def _decoded(value: Json) -> Any:
     """A value as Go's `any` holds it. One frame per level, so that whatever json.loads could read can be walked."""
     if isinstance(value, str):
-        return _text(value)
+        return well_formed(value)
     if isinstance(value, dict):
         made = {}
         for key, item in value.items():
-            made[_text(key)] = _decoded(item)
+            made[well_formed(key)] = _decoded(item)
         return made
     if isinstance(value, list):
         items = []

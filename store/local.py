@@ -1,0 +1,295 @@
+"""This device's own turns in one SQLite file: what was imported, where importing stopped, and what changed since.
+
+Several processes may use the file at once; one LocalStore belongs to one thread. Errors: StoreError (disk, locks), UsageError
+(not our file, newer schema), FormatBroken (a node that could not be read back).
+"""
+
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+from crypto.errors import FormatBroken, UsageError
+from store.eras import well_formed
+from store.facts import facts_of
+from store.limits import MIB
+from store.local_errors import sqlite_errors
+from store.local_rows import (
+    CONVERSATION_FACTS_AFTER,
+    FACTS_AFTER,
+    INSERT_NODE,
+    REPLACE_USAGE,
+    LocalFacts,
+    columns_of,
+    facts_of_row,
+)
+from store.local_schema import APPLICATION_ID, connect, local_store_path
+from store.node_parse import node_from_bytes
+from store.nodes import Json, Node, node_to_bytes
+
+__all__ = ["APPLICATION_ID", "Added", "LocalFacts", "LocalStore", "local_store_path"]
+
+local_node_bytes_max: Final = 512 * MIB  # above node_bytes_max: what no frame may hold still stays here
+_page_rows: Final = 1000  # rows read per query: memory stays bounded and no long snapshot holds up the WAL
+# How a transaction begins, ends well, and is undone.
+_WHOLE: Final = ("BEGIN IMMEDIATE", "COMMIT", ["ROLLBACK"])
+_PART: Final = ("SAVEPOINT part", "RELEASE part", ["ROLLBACK TO part", "RELEASE part"])
+
+
+@dataclass(frozen=True, slots=True)
+class Added:
+    """What `add` did. `unverified` counts those of the new nodes whose hash fits no era."""
+
+    new: int
+    known: int
+    unverified: int
+
+
+class LocalStore:
+    """The local store at `path`. Every mutator is a transaction of its own unless one is open already."""
+
+    def __init__(self, db: sqlite3.Connection, path: Path) -> None:
+        self._db = db
+        self.path = path
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """Open the file, creating or migrating it; a file that is not ours is refused untouched (UsageError)."""
+        return cls(connect(path), path)
+
+    def close(self) -> None:
+        """Close the file; an open transaction is rolled back."""
+        with sqlite_errors(self.path):
+            self._db.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All or nothing; waits for another writer. Inside another transaction it is a part that can fail alone."""
+        begin, commit, undo = _PART if self._db.in_transaction else _WHOLE
+        self._run(begin)
+        try:
+            yield
+            self._run(commit)
+        except BaseException:
+            for statement in undo if self._db.in_transaction else []:  # a full disk may have ended it already
+                self._run(statement)
+            raise
+
+    def add(self, nodes: Iterable[Node]) -> Added:
+        """Store nodes, parents before children.
+
+        A known hash changes nothing, except that a larger output count of the same model call replaces usage, cost and
+        stop reason: the turn had been read while still growing.
+        """
+        new = known = unverified = 0
+        with self.transaction():
+            for node in nodes:
+                if self._insert(node):
+                    new += 1
+                    unverified += not node.verified
+                else:
+                    known += 1
+        return Added(new, known, unverified)
+
+    def has(self, hashes: Iterable[str]) -> set[str]:
+        """Those of `hashes` that are stored."""
+        return {h for h in hashes if self._value("SELECT 1 FROM nodes WHERE hash = ?", h)}
+
+    def get(self, node_hash: str) -> Node | None:
+        """The node, or None."""
+        data = self.get_bytes(node_hash)
+        return None if data is None else _read_back(data, node_hash)
+
+    def get_bytes(self, node_hash: str) -> bytes | None:
+        """The node's stored JSON as it was written, or None."""
+        query = "SELECT json FROM node_json WHERE id = (SELECT id FROM nodes WHERE hash = ?)"
+        return self._value(query, node_hash)
+
+    def ancestry(self, node_hash: str) -> list[Node]:
+        """The node first, its root last. A parent that is not here ends the list, and so does a cycle."""
+        found: dict[str, Node] = {}
+        step: str | None = node_hash
+        while step is not None and step not in found and (node := self.get(step)) is not None:
+            found[step] = node
+            step = node.parent_hash
+        return list(found.values())
+
+    def leaves(self) -> Iterator[str]:
+        """Hashes of nodes without a child, in order of hash; what was superseded counts neither as leaf nor as child."""
+        query = """
+            SELECT hash FROM nodes WHERE hash > ? AND superseded_by IS NULL AND NOT EXISTS (
+                SELECT 1 FROM nodes AS child WHERE child.parent_hash = nodes.hash AND child.superseded_by IS NULL
+            ) ORDER BY hash LIMIT ?
+        """
+        last = ""
+        while rows := self._run(query, (last, _page_rows)):
+            yield from (row[0] for row in rows)
+            last = rows[-1][0]
+
+    def conversation_of(self, node_hash: str) -> str | None:
+        """The conversation of a stored node, fixed when it was added; None for a node that is not here."""
+        return self._value("SELECT conversation FROM nodes WHERE hash = ?", node_hash)
+
+    def count(self) -> int:
+        """How many nodes are stored."""
+        return int(self._run("SELECT count(*) FROM nodes")[0][0])
+
+    def resolve(self, prefix: str, limit: int) -> list[str]:
+        """Up to `limit` node hashes that start with `prefix`, in order; what is no lower-case hex matches none."""
+        query = "SELECT hash FROM nodes WHERE hash >= ? AND hash < ? ORDER BY hash LIMIT ?"
+        if prefix.strip("0123456789abcdef"):
+            return []
+        return [row[0] for row in self._run(query, (prefix, prefix + "g", limit))]
+
+    def cursor(self, source: str) -> dict[str, Json] | None:
+        """The state an importer left for `source` (a file), or None."""
+        state = self._value("SELECT state FROM cursors WHERE source = ?", _key(source))
+        return None if state is None else json.loads(state)
+
+    def set_cursor(self, source: str, state: dict[str, Json]) -> None:
+        """Remember an importer's state for `source`; put it in one transaction with the nodes it speaks of."""
+        with self.transaction():
+            self._run("INSERT OR REPLACE INTO cursors VALUES (?, ?)", (_key(source), json.dumps(state)))
+
+    def line_nodes(self, harness: str, keys: Iterable[str]) -> dict[str, str]:
+        """The node that each known log line became; for a superseded one the node that took its place."""
+        query = "SELECT hash FROM line_nodes WHERE harness = ? AND key = ?"
+        known = ((key, self._value(query, harness, _key(key))) for key in keys)
+        return {key: self._successor(node_hash) for key, node_hash in known if node_hash is not None}
+
+    def remember_lines(self, harness: str, hash_by_key: Mapping[str, str]) -> None:
+        """Remember which node each line became. The first writer wins, unless its node was superseded since."""
+        query = """
+            INSERT INTO line_nodes VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET hash = excluded.hash
+            WHERE EXISTS (SELECT 1 FROM nodes WHERE nodes.hash = line_nodes.hash AND superseded_by IS NOT NULL)
+        """
+        with self.transaction():
+            for key, node_hash in hash_by_key.items():
+                self._run(query, (harness, _key(key), node_hash))
+
+    def supersede(self, old: str, new: str) -> None:
+        """Mark `old`, read while its message was still growing, as replaced by `new`. UsageError when that cannot be."""
+        query = """
+            UPDATE nodes SET superseded_by = ?, change = (SELECT max(change) + 1 FROM nodes)
+            WHERE hash = ? AND superseded_by IS NOT ?
+        """
+        with self.transaction():
+            if not self.has([old]) or self._successor(new) == old:
+                raise UsageError(f"node {old} cannot be superseded by {new}")
+            self._run(query, (new, old, new))
+
+    def facts(self, after_rowid: int = 0) -> Iterator[LocalFacts]:
+        """Every node's facts from `after_rowid` on, exclusive, in order of insertion; reads a page at a time."""
+        while rows := self._run(FACTS_AFTER, (after_rowid, _page_rows)):
+            yield from map(facts_of_row, rows)
+            after_rowid = rows[-1][0]
+
+    def conversation_facts(self, conversation: str) -> Iterator[LocalFacts]:
+        """The facts of one conversation's nodes, parents before children; reads a page at a time."""
+        after_rowid = 0
+        while rows := self._run(CONVERSATION_FACTS_AFTER, (conversation, after_rowid, _page_rows)):
+            yield from map(facts_of_row, rows)
+            after_rowid = rows[-1][0]
+
+    def last_change(self) -> int:
+        """The number of the last change to any node; it grows with insertions, better usage and supersessions."""
+        return int(self._run("SELECT coalesce(max(change), 0) FROM nodes")[0][0])
+
+    def changed_conversations(self, since: int) -> Iterator[tuple[str, str | None]]:
+        """(conversation, its first node's project that has one) for conversations changed after change `since`."""
+        query = """
+            SELECT conversation, (
+                SELECT project FROM nodes AS member
+                WHERE member.conversation = nodes.conversation AND project IS NOT NULL ORDER BY id LIMIT 1
+            ) FROM nodes WHERE change > ? GROUP BY conversation ORDER BY min(id)
+        """
+        yield from self._run(query, (since,))
+
+    def projects(self) -> set[str]:
+        """Every project that some node names."""
+        return {row[0] for row in self._run("SELECT DISTINCT project FROM nodes WHERE project IS NOT NULL")}
+
+    def nodes_over(self, stored_bytes: int) -> list[tuple[str, int]]:
+        """(hash, stored bytes) of the nodes larger than `stored_bytes`, without superseded ones."""
+        query = "SELECT hash, stored_bytes FROM nodes WHERE stored_bytes > ? AND superseded_by IS NULL ORDER BY id"
+        return self._run(query, (stored_bytes,))
+
+    def _insert(self, node: Node) -> bool:
+        """Whether the node was new."""
+        # Read back at once: a node that could not be read later (an infinity, a count of 70 bits) must not get in.
+        data = _written(node)
+        _read_back(data, node.hash)
+        stored = self.get(node.hash)
+        if stored is not None:
+            if _is_better(node, stored):
+                self._replace_usage(stored, node)
+            return False
+        conversation = (node.parent_hash and self.conversation_of(node.parent_hash)) or node.hash
+        self._run(INSERT_NODE, columns_of(facts_of(node), conversation, len(data)))
+        self._run("INSERT INTO node_json VALUES (last_insert_rowid(), ?)", (data,))
+        return True
+
+    def _replace_usage(self, stored: Node, better: Node) -> None:
+        usage_id = better.source.usage_id if better.source else None
+        source = replace(stored.source, usage_id=usage_id) if stored.source and usage_id else stored.source
+        node = replace(
+            stored, usage=better.usage, cost=better.cost, stop_reason=better.stop_reason, source=source
+        )
+        data = _written(node)
+        self._run(REPLACE_USAGE, columns_of(facts_of(node), "", len(data)))
+        query = "UPDATE node_json SET json = ? WHERE id = (SELECT id FROM nodes WHERE hash = ?)"
+        self._run(query, (data, node.hash))
+
+    def _successor(self, node_hash: str) -> str:
+        query, seen = "SELECT superseded_by FROM nodes WHERE hash = ?", {node_hash}
+        while (successor := self._value(query, node_hash)) is not None and successor not in seen:
+            node_hash = successor
+            seen.add(node_hash)
+        return node_hash
+
+    def _value(self, query: str, *parameters: str | bytes) -> Any:
+        """The first column of the first row, or None. A text that is no UTF-8 (from a command line) matches nothing."""
+        clean = tuple(well_formed(p) if isinstance(p, str) else p for p in parameters)
+        return next((row[0] for row in self._run(query, clean)), None)
+
+    def _run(self, query: str, parameters: tuple[Any, ...] | dict[str, Any] = ()) -> list[tuple[Any, ...]]:
+        with sqlite_errors(self.path):
+            return self._db.execute(query, parameters).fetchall()
+
+
+def _is_better(node: Node, stored: Node) -> bool:
+    """Whether `node` knows more about the same model call. Two calls may well give the same turn: then the first stays."""
+    calls = {n.source.usage_id for n in (node, stored) if n.source and n.source.usage_id}
+    if node.usage is None or len(calls) > 1:
+        return False
+    return stored.usage is None or node.usage.output > stored.usage.output
+
+
+def _written(node: Node) -> bytes:
+    try:
+        return node_to_bytes(node)
+    except (ValueError, TypeError, RecursionError) as problem:
+        raise FormatBroken(
+            f"node {node.hash}", f"cannot be written as JSON ({type(problem).__name__})"
+        ) from None
+
+
+def _read_back(data: bytes, node_hash: str) -> Node:
+    return node_from_bytes(data, f"node {node_hash}", verify=False, bytes_max=local_node_bytes_max)
+
+
+def _key(text: str) -> bytes:
+    """File names that are no UTF-8 come as lone surrogates, which SQLite's text would refuse."""
+    return text.encode("utf-8", "surrogatepass")

@@ -1,0 +1,71 @@
+"""A node's facts as columns of the local store, and back."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any, Final
+
+from store.eras import well_formed
+from store.facts import NodeFacts
+
+
+@dataclass(frozen=True, slots=True)
+class LocalFacts:
+    """One stored node without its text. `rowid` grows with insertion; `superseded`: a complete node took its place."""
+
+    rowid: int
+    facts: NodeFacts
+    conversation: str
+    superseded: bool
+    stored_bytes: int
+
+
+INSERT_NODE: Final = """
+INSERT INTO nodes (
+    hash, hash_version, parent_hash, conversation, change, stored_bytes,
+    harness, harness_session, usage_id, project, agent, provider, model, role, kind, stop_reason, created_us,
+    input_uncached, cache_read, cache_write, cache_write_1h, output, cost_usd_micro, cost_source, cost_table,
+    tool_calls, tool_errors, git_activity
+) VALUES (
+    :hash, :hash_version, :parent_hash, :conversation, (SELECT coalesce(max(change), 0) + 1 FROM nodes), :stored_bytes,
+    :harness, :harness_session, :usage_id, :project, :agent, :provider, :model, :role, :kind, :stop_reason, :created_us,
+    :input_uncached, :cache_read, :cache_write, :cache_write_1h, :output, :cost_usd_micro, :cost_source, :cost_table,
+    :tool_calls, :tool_errors, :git_activity
+)
+"""
+
+REPLACE_USAGE: Final = """
+UPDATE nodes SET
+    change = (SELECT max(change) + 1 FROM nodes), stored_bytes = :stored_bytes,
+    usage_id = :usage_id, stop_reason = :stop_reason, input_uncached = :input_uncached, cache_read = :cache_read,
+    cache_write = :cache_write, cache_write_1h = :cache_write_1h, output = :output,
+    cost_usd_micro = :cost_usd_micro, cost_source = :cost_source, cost_table = :cost_table
+WHERE hash = :hash
+"""
+
+_FACT_NAMES: Final = tuple(field.name for field in fields(NodeFacts))
+# The columns that are no facts come first; facts follow in the order of the dataclass (a test holds the two together).
+_COLUMNS = """
+SELECT
+    id, conversation, superseded_by IS NOT NULL, stored_bytes,
+    hash, hash_version, parent_hash, harness, harness_session, usage_id, project, agent, provider, model, role, kind,
+    stop_reason, created_us, input_uncached, cache_read, cache_write, cache_write_1h, output,
+    cost_usd_micro, cost_source, cost_table, tool_calls, tool_errors, git_activity
+FROM nodes
+"""
+FACTS_AFTER: Final = _COLUMNS + " WHERE id > ? ORDER BY id LIMIT ?"
+CONVERSATION_FACTS_AFTER: Final = _COLUMNS + " WHERE conversation = ? AND id > ? ORDER BY id LIMIT ?"
+
+
+def columns_of(facts: NodeFacts, conversation: str, stored_bytes: int) -> dict[str, Any]:
+    """The named parameters of INSERT_NODE and REPLACE_USAGE. SQLite takes no lone surrogates: they become U+FFFD."""
+    values = {name: getattr(facts, name) for name in _FACT_NAMES}
+    clean = {name: well_formed(value) if isinstance(value, str) else value for name, value in values.items()}
+    return {**clean, "conversation": conversation, "stored_bytes": stored_bytes}
+
+
+def facts_of_row(row: Sequence[Any]) -> LocalFacts:
+    """A row of FACTS_AFTER or CONVERSATION_FACTS_AFTER."""
+    rowid, conversation, superseded, stored_bytes, *values = row
+    named = dict(zip(_FACT_NAMES, values, strict=True))
+    named["git_activity"] = bool(named["git_activity"])
+    return LocalFacts(rowid, NodeFacts(**named), conversation, bool(superseded), stored_bytes)
