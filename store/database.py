@@ -42,10 +42,11 @@ def open_database(path: Path, application_id: int, migrations: str) -> sqlite3.C
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         connection = sqlite3.connect(path, timeout=busy_timeout_ms / 1000, isolation_level=None)
+        # Before WAL: our mark must stand in the main file, where a plain read finds it, and not in a WAL.
+        _migrate(connection, path, application_id, migrations)
         connection.execute("PRAGMA journal_mode = WAL")
         # FULL: a commit that was acknowledged survives a power cut. The journal of commits and the pins depend on it.
         connection.execute("PRAGMA synchronous = FULL")
-        _migrate(connection, path, application_id, migrations)
     except (sqlite3.Error, OSError) as error:
         raise disk_error(path, error) from error
     return connection

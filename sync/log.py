@@ -57,24 +57,30 @@ class LogReader:
             on_slot(seq, verdict)
         return verdict
 
-    def check_pins(self) -> None:
-        """Refuse a bucket whose head slot is no longer what we verified, or that hides slots below later ones. 1 GET, 1 LIST.
+    def refresh(self, on_slot: SlotSeen | None = None) -> int:
+        """Check the pinned head, read on, and refuse a hole. 2 GETs and 1 LIST when nothing is new.
 
-        A roll-back, a fork or a restored backup all show here: whatever lies past the oldest lost slot is not ours any more.
+        A roll-back, a fork or a restored backup all show at the head: what lies past the oldest lost slot is not ours any
+        more. A slot that is absent below a later one is withheld or lost; filling it would fork the team.
         """
         head = self._replica.head()
         if head is not None:
             found = self.fetch(head.seq)
             if found is None or sha256(found).digest() != head.sha256:
                 raise self._rolled_back(head.seq, head.data, found)
-        after = slot_name(head.seq) if head is not None else LOG
-        later = [seq for info in self._store.list(LOG, after) if (seq := slot_seq(info.name)) is not None]
-        if later and min(later) != self.next_seq and self.fetch(self.next_seq) is None:
+        listed = self._highest_listed(head.seq if head is not None else None)
+        came = self.catch_up(on_slot)
+        if listed >= self.next_seq:
             raise VerificationFailed(
                 slot_name(self.next_seq),
-                f"is missing, though slot {min(later)} exists",
+                f"is missing, though slot {listed} exists",
                 hint="the bucket lost or hides a commit; do not write to it, run `tapes verify` on every device",
             )
+        return came
+
+    def _highest_listed(self, after: int | None) -> int:
+        names = self._store.list(LOG, slot_name(after) if after is not None else "")
+        return max((seq for info in names if (seq := slot_seq(info.name)) is not None), default=-1)
 
     def fetch(self, seq: int) -> bytes | None:
         """A slot's bytes, None only for a 404."""

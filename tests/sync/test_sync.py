@@ -1,0 +1,263 @@
+"""Push and pull between two people over a real directory store."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from crypto.errors import VerificationFailed
+from store.blobs import BlobStore
+from store.directory import DirectoryStore
+from store.eras import make_node
+from store.local import LocalStore
+from store.metering import MeteredStore
+from store.nodes import Node, Source, Usage
+from sync.client import Client
+from sync.hybrid import HybridProvider
+from sync.pull import applied_manifests
+from sync.verify import verify
+from tests.actors import Person, client, founded, joined
+
+
+def turn(text: str, parent: Node | None, output: int = 0, project: str = "alpha") -> Node:
+    """One turn of a made-up session."""
+    role = "assistant" if output else "user"
+    bucket = {
+        "type": "message",
+        "role": role,
+        "content": [{"type": "text", "text": text}],
+        "model": "m",
+        "provider": "p",
+    }
+    return make_node(
+        bucket,
+        parent.hash if parent is not None else None,
+        usage=Usage(output=output) if output else None,
+        project=project,
+        created_at="2026-02-14T09:30:00.000000Z",
+        source=Source("test", session=f"session-of-{project}", usage_id=f"call-{text}" if output else None),
+    )
+
+
+def conversation(name: str, turns: int, project: str = "alpha") -> list[Node]:
+    """A path of turns, user and assistant by turns."""
+    nodes: list[Node] = []
+    for number in range(turns):
+        parent = nodes[-1] if nodes else None
+        nodes.append(
+            turn(f"{name} says {number} äöü", parent, output=number % 2 * (number + 1), project=project)
+        )
+    return nodes
+
+
+class Laptop:
+    """A client with a local store and a provider; everything is for the team unless said otherwise."""
+
+    def __init__(self, made: Client, home: Path, private: set[str] | None = None) -> None:
+        self.client = made
+        self.local = LocalStore.open(home / "tapes.db")
+        hidden = private or set()
+        self.provider = HybridProvider(
+            self.local, made, lambda project: "private" if project in hidden else "team"
+        )
+
+    def pulled(self) -> list[str]:
+        """Hashes of all nodes this laptop can see in the bucket, sorted."""
+        tables = [manifest.table for _, manifest in applied_manifests(self.client)]
+        return sorted(h.hex() for table in tables for h in table.column("hash").to_pylist())
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> DirectoryStore:
+    """A bucket in a folder."""
+    return DirectoryStore(tmp_path / "bucket")
+
+
+@pytest.fixture
+def two(store: DirectoryStore, tmp_path: Path) -> tuple[Laptop, Laptop]:
+    """Ana, who founded the team, and Ben, who joined."""
+    ana = founded(store, tmp_path / "ana")
+    ben = joined(ana, store, tmp_path / "ben")
+    return Laptop(ana, tmp_path / "ana"), Laptop(ben, tmp_path / "ben")
+
+
+def test_what_one_pushes_the_other_reads(two: tuple[Laptop, Laptop]) -> None:
+    """After a sync on each side both know the same nodes, and Ben reads the very bytes Ana stored."""
+    ana, ben = two
+    nodes = conversation("hello", 7) + conversation("other", 3, "beta")
+    ana.provider.put(nodes)
+    pushed = ana.provider.sync()
+    pulled = ben.provider.sync(full=True)
+
+    assert (10, 1) == (pushed.pushed_nodes, pushed.pushed_commits)
+    assert (10, 1) == (pulled.pulled_nodes, pulled.pulled_manifests)
+    assert sorted(node.hash for node in nodes) == ana.pulled() == ben.pulled()
+    assert 2 == pulled.fetched_frames
+
+
+def test_a_second_sync_does_nothing_in_three_requests(two: tuple[Laptop, Laptop]) -> None:
+    """A sync with nothing new writes nothing: the pinned head, the next slot and one LIST are all it asks for."""
+    ana, _ = two
+    ana.provider.put(conversation("hello", 3))
+    ana.provider.sync()
+    metered = MeteredStore(ana.client.store)
+    again = Laptop(client_over(ana, metered), Path(str(ana.local.path.parent)))
+    report = again.provider.sync()
+    traffic = metered.snapshot()
+
+    assert 0 == report.pushed_nodes
+    assert (0, 2, 1) == (traffic.put, traffic.get, traffic.list)
+
+
+def client_over(laptop: Laptop, store: BlobStore) -> Client:
+    home = laptop.local.path.parent
+    return client(Person(None, laptop.client.identity), store, home)  # type: ignore[arg-type]
+
+
+def test_new_turns_continue_the_conversation(two: tuple[Laptop, Laptop]) -> None:
+    """Only what the space lacks travels; the leaves of one conversation chain across commits and devices."""
+    ana, ben = two
+    nodes = conversation("hello", 4)
+    ana.provider.put(nodes[:2])
+    ana.provider.sync()
+    ana.provider.put(nodes[2:])
+    assert 2 == ana.provider.sync().pushed_nodes
+    ben.provider.put([*nodes, turn("ben adds", nodes[-1])])
+    assert 1 == ben.provider.sync().pushed_nodes
+    ana.provider.sync()
+
+    assert ana.pulled() == ben.pulled()
+    assert 5 == len(ana.pulled())
+    assert verify(ana.client).ok
+    assert verify(ben.client).ok
+
+
+def test_a_private_conversation_stays_with_its_owner(store: DirectoryStore, tmp_path: Path) -> None:
+    """Nodes of a private project reach the bucket sealed for one member; the other's sync neither reads nor fails on them."""
+    owner = founded(store, tmp_path / "ana")
+    ben = Laptop(joined(owner, store, tmp_path / "ben"), tmp_path / "ben")
+    ana = Laptop(owner, tmp_path / "ana", private={"secret"})
+    ana.provider.put(conversation("open", 3) + conversation("hidden", 3, "secret"))
+    ana.provider.sync()
+    report = ben.provider.sync()
+
+    assert 6 == len(ana.pulled())
+    assert 3 == len(ben.pulled())
+    assert ([], []) == (report.notices, report.broken)
+    assert verify(ben.client).ok
+
+
+def test_making_a_project_team_visible_republishes_all_of_it(store: DirectoryStore, tmp_path: Path) -> None:
+    """A changed setting pushes whole conversations into the team space, ancestors included, as the dry run said."""
+    owner = founded(store, tmp_path / "ana")
+    hidden = {"alpha"}
+    ana = Laptop(owner, tmp_path / "ana", private=hidden)
+    ana.provider.put(conversation("hello", 4))
+    ana.provider.sync()
+    hidden.clear()
+    plan = ana.provider.sync(dry_run=True).plan
+
+    assert [("team", 4, 3)] == [(entry.space, entry.nodes, entry.ancestors) for entry in plan]
+    assert 4 == ana.provider.sync().pushed_nodes
+    ben = Laptop(joined(owner, store, tmp_path / "ben"), tmp_path / "ben")
+    ben.provider.sync()
+    assert 4 == len(ben.pulled())
+
+
+def test_a_dry_run_writes_nothing(two: tuple[Laptop, Laptop], store: DirectoryStore) -> None:
+    """Planning lists what would go and leaves the bucket as it was."""
+    ana, _ = two
+    ana.provider.put(conversation("hello", 5))
+    before = [info.name for info in store.list("")]
+    plan = ana.provider.sync(dry_run=True).plan
+
+    assert [5] == [entry.nodes for entry in plan]
+    assert before == [info.name for info in store.list("")]
+
+
+def test_a_larger_usage_is_pushed_again(two: tuple[Laptop, Laptop]) -> None:
+    """A turn whose output count grew after its push goes out again, so that totals come right everywhere."""
+    ana, ben = two
+    first = turn("growing", None, output=5)
+    ana.provider.put([first])
+    ana.provider.sync()
+    ana.provider.put([turn("growing", None, output=631)])
+    assert 1 == ana.provider.sync().pushed_nodes
+    ben.provider.sync()
+    outputs = [m.table.column("output").to_pylist() for _, m in applied_manifests(ben.client)]
+
+    assert [[5], [631]] == outputs
+
+
+def test_the_bucket_is_blind(two: tuple[Laptop, Laptop], store: DirectoryStore) -> None:
+    """No text, project, session id or node hash, raw or hex, stands anywhere in names or bytes."""
+    ana, _ = two
+    nodes = conversation("a very secret sentence", 5, "project-omega")
+    ana.provider.put(nodes)
+    ana.provider.sync()
+    seen = b"".join(info.name.encode() + store.get(info.name) for info in store.list(""))
+
+    for needle in [b"very secret", b"project-omega", b"session-of", *(n.hash.encode() for n in nodes)]:
+        assert needle not in seen
+    for node in nodes:
+        assert bytes.fromhex(node.hash) not in seen
+
+
+def _drop(path: Path) -> None:
+    path.unlink()
+
+
+def _flip(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(bytes(data))
+
+
+def _cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+@pytest.mark.parametrize("damage", [_drop, _flip, _cut])
+def test_verify_names_every_damaged_object(
+    two: tuple[Laptop, Laptop], tmp_path: Path, damage: Callable[[Path], None]
+) -> None:
+    """Whatever object is lost, flipped or cut, `verify` has a finding for exactly it."""
+    ana, _ = two
+    ana.provider.put(conversation("hello", 4))
+    ana.provider.sync()
+    bucket = tmp_path / "bucket"
+    for path in sorted(p for p in bucket.rglob("*") if p.is_file()):
+        whole = path.read_bytes()
+        damage(path)
+        report = verify(ana.client)
+        path.write_bytes(whole)
+
+        name = str(path.relative_to(bucket))
+        assert any(name in finding.object for finding in report.findings), (name, report.findings)
+    assert verify(ana.client).ok
+
+
+def test_a_rolled_back_bucket_is_refused_with_evidence(two: tuple[Laptop, Laptop], tmp_path: Path) -> None:
+    """A bucket that takes back a commit this device saw stops the sync, and both versions are kept."""
+    ana, _ = two
+    ana.provider.put(conversation("hello", 4))
+    ana.provider.sync()
+    newest = max((tmp_path / "bucket" / "log").iterdir())
+    newest.unlink()
+
+    with pytest.raises(VerificationFailed, match="is gone"):
+        ana.provider.sync()
+    assert [f"log-{newest.name}-pinned"] == [path.name for path in (tmp_path / "ana" / "evidence").iterdir()]
+
+
+def test_a_hidden_slot_below_a_later_one_is_found(two: tuple[Laptop, Laptop], tmp_path: Path) -> None:
+    """Withholding a middle slot from a device that never saw it does not make that device fill the gap."""
+    ana, ben = two
+    for number in range(3):
+        ana.provider.put(conversation(f"talk {number}", 2))
+        ana.provider.sync()
+    slots = sorted((tmp_path / "bucket" / "log").iterdir())
+    slots[-2].unlink()
+
+    with pytest.raises(VerificationFailed, match="is missing, though slot"):
+        ben.provider.sync()
