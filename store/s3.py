@@ -230,7 +230,7 @@ def _client(endpoint: str | None, region: str | None, read_timeout: float) -> An
         session = boto3.session.Session()
         # AWS needs a true region; a store of one's own only needs both sides to sign the same word.
         named = region or session.region_name or ("us-east-1" if endpoint else None)
-        return session.client("s3", endpoint_url=endpoint, region_name=named, config=config)
+        client = session.client("s3", endpoint_url=endpoint, region_name=named, config=config)
     except _NO_CREDENTIALS as error:
         raise _key_needed(error) from error
     except (BotoCoreError, ValueError) as error:
@@ -238,6 +238,17 @@ def _client(endpoint: str | None, region: str | None, read_timeout: float) -> An
             f"no S3 client for endpoint {endpoint!r}, region {region!r} ({type(error).__name__})",
             hint="an endpoint looks like https://minio.example:9000, a region like eu-central-1",
         ) from error
+    if endpoint:
+        client.meta.events.register("before-call.s3", _stay_here)
+    return client
+
+
+def _stay_here(params: dict[str, Any], **_: Any) -> None:
+    """Mark a request as redirected already, so that botocore does not look for the bucket's region.
+
+    Outside AWS there is none, and a store that answers 301 to everything has it recurse until the stack is full (1.44.5).
+    """
+    params["context"].setdefault("s3_redirect", {})["redirected"] = True
 
 
 def _key_needed(error: Exception) -> KeyNeeded:
