@@ -81,9 +81,8 @@ class HybridProvider(LocalProvider):
 
     def _pull(self, tell: ProgressSeen) -> SyncReport:
         tell(Progress("reading the log", 0))
-        self._client.log.check_pins()
         pulled = PullReport(
-            slots=self._client.log.catch_up(lambda seq, _: tell(Progress("reading the log", seq)))
+            slots=self._client.log.refresh(lambda seq, _: tell(Progress("reading the log", seq)))
         )
         apply_manifests(
             self._client, pulled, lambda done, total: tell(Progress("reading manifests", done, total))

@@ -8,63 +8,12 @@ import pytest
 from crypto.errors import VerificationFailed
 from store.blobs import BlobStore
 from store.directory import DirectoryStore
-from store.eras import make_node
-from store.local import LocalStore
 from store.metering import MeteredStore
-from store.nodes import Node, Source, Usage
 from sync.client import Client
-from sync.hybrid import HybridProvider
 from sync.pull import applied_manifests
 from sync.verify import verify
 from tests.actors import Person, client, founded, joined
-
-
-def turn(text: str, parent: Node | None, output: int = 0, project: str = "alpha") -> Node:
-    """One turn of a made-up session."""
-    role = "assistant" if output else "user"
-    bucket = {
-        "type": "message",
-        "role": role,
-        "content": [{"type": "text", "text": text}],
-        "model": "m",
-        "provider": "p",
-    }
-    return make_node(
-        bucket,
-        parent.hash if parent is not None else None,
-        usage=Usage(output=output) if output else None,
-        project=project,
-        created_at="2026-02-14T09:30:00.000000Z",
-        source=Source("test", session=f"session-of-{project}", usage_id=f"call-{text}" if output else None),
-    )
-
-
-def conversation(name: str, turns: int, project: str = "alpha") -> list[Node]:
-    """A path of turns, user and assistant by turns."""
-    nodes: list[Node] = []
-    for number in range(turns):
-        parent = nodes[-1] if nodes else None
-        nodes.append(
-            turn(f"{name} says {number} äöü", parent, output=number % 2 * (number + 1), project=project)
-        )
-    return nodes
-
-
-class Laptop:
-    """A client with a local store and a provider; everything is for the team unless said otherwise."""
-
-    def __init__(self, made: Client, home: Path, private: set[str] | None = None) -> None:
-        self.client = made
-        self.local = LocalStore.open(home / "tapes.db")
-        hidden = private or set()
-        self.provider = HybridProvider(
-            self.local, made, lambda project: "private" if project in hidden else "team"
-        )
-
-    def pulled(self) -> list[str]:
-        """Hashes of all nodes this laptop can see in the bucket, sorted."""
-        tables = [manifest.table for _, manifest in applied_manifests(self.client)]
-        return sorted(h.hex() for table in tables for h in table.column("hash").to_pylist())
+from tests.laptops import Laptop, conversation, turn
 
 
 @pytest.fixture
@@ -103,10 +52,10 @@ def test_a_second_sync_does_nothing_in_three_requests(two: tuple[Laptop, Laptop]
     metered = MeteredStore(ana.client.store)
     again = Laptop(client_over(ana, metered), Path(str(ana.local.path.parent)))
     report = again.provider.sync()
-    traffic = metered.snapshot()
+    traffic = metered.traffic()
 
     assert 0 == report.pushed_nodes
-    assert (0, 2, 1) == (traffic.put, traffic.get, traffic.list)
+    assert (0, 2, 1) == (traffic.puts, traffic.gets, traffic.lists)
 
 
 def client_over(laptop: Laptop, store: BlobStore) -> Client:
