@@ -63,23 +63,22 @@ def read_table(data: bytes, form: TableFormat, name: str) -> tuple[pa.Table, byt
     """The table and the value of its metadata key (empty if there is none); FormatBroken for anything else, named `name`."""
     texts = [field.name for field in form.schema if pa.types.is_string(field.type)]
     try:
+        with pq.ParquetFile(pa.BufferReader(data)) as file:
+            _check_claims(file, form, name)
+            about = file.metadata
         # Text stays dictionary-coded until its spread-out size is known: a megabyte string named by 50,000 rows is a bomb.
-        with pq.ParquetFile(pa.BufferReader(data), read_dictionary=texts) as file:
-            _check_claims(file, form, texts, name)
+        with pq.ParquetFile(pa.BufferReader(data), metadata=about, read_dictionary=texts) as file:
             coded = file.read()
-            metadata = (file.metadata.metadata or {}).get(form.metadata_key, b"")
         coded.validate(full=True)
         _check_spread(coded, form, texts, name)
-        return coded.cast(form.schema), metadata
+        return coded.cast(form.schema), (about.metadata or {}).get(form.metadata_key, b"")
     except _BROKEN as broken:
         raise FormatBroken(name, f"is no readable table ({type(broken).__name__})") from None
 
 
-def _check_claims(file: pq.ParquetFile, form: TableFormat, texts: list[str], name: str) -> None:
+def _check_claims(file: pq.ParquetFile, form: TableFormat, name: str) -> None:
     """What the footer says, before a single page is read."""
-    coded = pa.dictionary(pa.int32(), pa.string())
-    expected = pa.schema([field.with_type(coded) if field.name in texts else field for field in form.schema])
-    if not file.schema_arrow.equals(expected):
+    if not file.schema_arrow.equals(form.schema):
         raise FormatBroken(name, "has other columns or types than its format")
     about = file.metadata
     raw_bytes = sum(about.row_group(number).total_byte_size for number in range(about.num_row_groups))
