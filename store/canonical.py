@@ -13,8 +13,8 @@ import rfc8785
 from crypto.errors import FormatBroken
 from store.nodes import Json
 
-json_depth_max: Final = 64  # nested containers in our own formats; the deepest of them has six
-go_depth_max: Final = 10_000  # jsontext refuses more
+json_depth_max: Final = 64  # levels of values in our own formats: [] has one, [1] two; the deepest has seven
+go_depth_max: Final = 10_001  # jsontext refuses a container inside 10,000 others; Python's stack ends earlier
 integer_max: Final = 2**53 - 1  # beyond this a double is no longer exact (RFC 8785 §3.2.2.3)
 
 _ENCODER = json.JSONEncoder(
@@ -69,18 +69,18 @@ def parse_canonical(data: bytes, name: str) -> Json:
 
 
 def check_depth(value: Json, depth_max: int) -> None:
-    """ValueError when containers nest deeper than `depth_max`, or when something in there is no JSON value."""
+    """ValueError when values nest in more than `depth_max` levels, or when something in there is no JSON value."""
     _survey(value, depth_max)
 
 
 def _survey(value: Json, depth_max: int) -> _Traits:
     """Look at every value once, level by level: no recursion, so no input can exhaust the stack here."""
     doubles = wide_keys = False
-    level, depth = [value], -1
+    level, depth = [value], 0
     while level:
         depth += 1
         if depth > depth_max:
-            raise ValueError(f"nested deeper than {depth_max}")
+            raise ValueError(f"nested deeper than {depth_max} levels")
         below: list[Json] = []
         for item in level:
             if isinstance(item, str) or item is None:

@@ -115,7 +115,8 @@ class LocalStore:
     def get_bytes(self, node_hash: str) -> bytes | None:
         """The node's stored JSON as it was written, or None."""
         query = "SELECT json FROM node_json WHERE id = (SELECT id FROM nodes WHERE hash = ?)"
-        return self._value(query, node_hash)
+        data: bytes | None = self._value(query, node_hash)
+        return data
 
     def ancestry(self, node_hash: str) -> list[Node]:
         """The node first, its root last. A parent that is not here ends the list, and so does a cycle."""
@@ -140,7 +141,8 @@ class LocalStore:
 
     def conversation_of(self, node_hash: str) -> str | None:
         """The conversation of a stored node, fixed when it was added; None for a node that is not here."""
-        return self._value("SELECT conversation FROM nodes WHERE hash = ?", node_hash)
+        found: str | None = self._value("SELECT conversation FROM nodes WHERE hash = ?", node_hash)
+        return found
 
     def count(self) -> int:
         """How many nodes are stored."""
@@ -167,7 +169,7 @@ class LocalStore:
         """The node that each known log line became; for a superseded one the node that took its place."""
         query = "SELECT hash FROM line_nodes WHERE harness = ? AND key = ?"
         known = ((key, self._value(query, harness, _key(key))) for key in keys)
-        return {key: self._successor(node_hash) for key, node_hash in known if node_hash is not None}
+        return {key: self._successors(node_hash)[-1] for key, node_hash in known if node_hash is not None}
 
     def remember_lines(self, harness: str, hash_by_key: Mapping[str, str]) -> None:
         """Remember which node each line became. The first writer wins, unless its node was superseded since."""
@@ -186,7 +188,7 @@ class LocalStore:
             WHERE hash = ? AND superseded_by IS NOT ?
         """
         with self.transaction():
-            if not self.has([old]) or self._successor(new) == old:
+            if not self.has([old]) or old in self._successors(new):
                 raise UsageError(f"node {old} cannot be superseded by {new}")
             self._run(query, (new, old, new))
 
@@ -252,12 +254,12 @@ class LocalStore:
         query = "UPDATE node_json SET json = ? WHERE id = (SELECT id FROM nodes WHERE hash = ?)"
         self._run(query, (data, node.hash))
 
-    def _successor(self, node_hash: str) -> str:
-        query, seen = "SELECT superseded_by FROM nodes WHERE hash = ?", {node_hash}
-        while (successor := self._value(query, node_hash)) is not None and successor not in seen:
-            node_hash = successor
-            seen.add(node_hash)
-        return node_hash
+    def _successors(self, node_hash: str) -> list[str]:
+        """The node, what superseded it, what superseded that, and so on."""
+        chain, query = [node_hash], "SELECT superseded_by FROM nodes WHERE hash = ?"
+        while (successor := self._value(query, chain[-1])) is not None:  # `supersede` lets no circle in
+            chain.append(successor)
+        return chain
 
     def _value(self, query: str, *parameters: str | bytes) -> Any:
         """The first column of the first row, or None. A text that is no UTF-8 (from a command line) matches nothing."""
