@@ -1,0 +1,1 @@
+"""Importers: the logs agents leave on disk, read into nodes. One folder per agent."""
