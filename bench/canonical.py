@@ -23,24 +23,8 @@ from store.nodes import Json, Node, node_to_bytes
 corpus_nodes = 4000
 rounds = 5
 _WORDS = [
-    "the",
-    "quick",
-    "session",
-    "file",
-    "error",
-    "return",
-    "import",
-    "value",
-    "<tag>",
-    "&",
-    "test:",
-    "42",
-    "\\n",
-    "function()",
-    "{",
-    "}",
-    '"quoted"',
-    "path/to/x",
+    *("the", "quick", "session", "file", "error", "return", "import", "value", "<tag>", "&", "test:", "42"),
+    *("\\n", "function()", "{", "}", '"quoted"', "path/to/x"),
 ]
 _WIDE = ["Überprüfung", "检查", "データ", "😀"]
 
