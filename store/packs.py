@@ -12,6 +12,7 @@ in clear let anybody walk and check a pack without a key; the footer lets a key 
 Hashes and openings are random bytes: the footer is a plain table because no compressor makes it smaller.
 """
 
+import re
 import struct
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -40,6 +41,8 @@ _TRAILER = struct.Struct(">I8s")
 _FRAME = struct.Struct(">II32sI32sI")
 _NODE = struct.Struct(">32s32s")
 _zstd_margin_bytes = 1024  # with raw/256, over ZSTD_compressBound (zstd.h) for every raw size
+
+_is_hash = re.compile(r"[0-9a-f]{64}").fullmatch
 
 RangeReader = Callable[[int, int], bytes]  # (offset, length) → exactly that many bytes
 
@@ -177,11 +180,12 @@ def open_placed_frame(seal_key: SealKey, place: FramePlace, stored: bytes, name:
 def open_pack(seal_key: SealKey, data: bytes, name: str) -> Iterator[tuple[FrameEntry, OpenFrame]]:
     """Every frame of a whole pack beside its footer entry; FormatBroken where walk, footer and content disagree."""
     entries = read_footer(seal_key, bytes_reader(data), len(data), name)
-    if tuple(entry.place for entry in entries) != scan_frames(data, name):
+    if tuple(entry.place for entry in entries) != scan_frames(data, name):  # every digest among it
         raise FormatBroken(name, "its footer lists other frames than it has")
     for entry in entries:
         place = entry.place
-        opened = open_placed_frame(seal_key, place, data[place.offset : place.offset + place.length], name)
+        stored = data[place.offset : place.offset + place.length]
+        opened = open_frame(seal_key, stored, frame_name(name, place))
         found = (opened.conversation, len(opened.nodes), raw_length(opened.nodes))
         if found != (entry.conversation, len(entry.nodes), entry.raw_bytes):
             raise FormatBroken(frame_name(name, place), "holds other nodes than its footer says")
@@ -195,7 +199,7 @@ def frame_name(pack_name: str, place: FramePlace) -> str:
 
 def _entry(node_hash: str, opening: bytes) -> NodeEntry:
     """Struct would silently pad or cut wrong lengths; a pack with them would be readable and wrong."""
-    if len(bytes.fromhex(node_hash)) != 32 or node_hash != node_hash.lower() or len(opening) != opening_bytes:
+    if not _is_hash(node_hash) or len(opening) != opening_bytes:
         raise ValueError("a node entry needs 64 lower-case hex digits and an opening of 32 bytes")
     return NodeEntry(node_hash, opening)
 
