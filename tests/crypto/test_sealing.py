@@ -199,6 +199,14 @@ def test_a_range_read_block_is_bound_to_its_place(number: int, last: bool) -> No
         open_block(TEAM_KEY, read_header(head, "text"), number, second, last=last, name="text")
 
 
+def test_a_cut_range_read_is_an_error() -> None:
+    """Fewer bytes than a block's own overhead are named as a cut, not sliced into something."""
+    header = read_header(seal(TEAM_KEY, Kind.TEXT, b""), "text")
+
+    with pytest.raises(SealBroken, match="block 0 is cut"):
+        open_block(TEAM_KEY, header, 0, bytes(sealing.block_overhead_bytes - 1), last=True, name="text")
+
+
 @pytest.mark.parametrize("differs", sorted(OTHER_KEYS))
 def test_another_key_team_space_or_epoch_opens_nothing(differs: str) -> None:
     """Each part of the place a key is valid in is bound."""

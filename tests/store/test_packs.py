@@ -364,3 +364,12 @@ def test_the_worked_example_in_the_chapter_is_a_whole_pack() -> None:
     assert b"".join(parts["footer"].values()) == packs._encode_footer([entry])
     assert isinstance(entry, FrameEntry)
     assert len(frame.nodes) == len(entry.nodes) == 2
+
+
+def test_another_kind_in_a_frames_place_is_refused_without_a_key() -> None:
+    """A sealed text that poses as a frame shows by its clear header."""
+    stranger = seal(TEAM_KEY, Kind.TEXT, b"words")
+    data = rebuilt(struct.pack(">I", len(stranger)) + stranger, open_footer(PACK))
+
+    with pytest.raises(FormatBroken, match="is a sealed TEXT, expected FRAME"):
+        scan_frames(data, "pack")
