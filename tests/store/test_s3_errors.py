@@ -232,12 +232,13 @@ def test_list_pages_without_key_count(server: Start) -> None:
 @pytest.mark.parametrize(
     "pages",
     [
-        [_page(["log/1"], token="same"), _page(["log/2"], token="same")],
+        [_page([], token="same")],
+        [_page(["log/1"], token="a"), _page(["log/1"], token="b")],
         [_page(["log/2"], token="a"), _page(["log/1"], token="b")],
         [_page(["packs/1"])],
         [Answer(200, b"<ListBucketResult><IsTruncated>true</IsTruncated></ListBucketResult>")],
     ],
-    ids=["token repeats", "out of order", "other prefix", "no token"],
+    ids=["token repeats", "name repeats", "out of order", "other prefix", "no token"],
 )
 def test_list_that_lies_is_refused(server: Start, pages: list[Answer]) -> None:
     """A list that loops, runs backwards, leaves its prefix or hides its next page ends in an error."""
