@@ -1,101 +1,156 @@
-"""Opening this house's SQLite files: our mark on them, WAL, numbered migrations, errors with a next step."""
+"""Opening this house's SQLite files: whose a file is, which schema it has, and how it is brought up to date."""
 
-import re
+import os
 import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
+from typing import Final
 
 from crypto.errors import StoreError, UsageError
+from store.database_errors import busy_seconds_max, sqlite_errors
 
-busy_timeout_ms = 30_000
-_MIGRATION = re.compile(r"([0-9]{4})_\w+\.sql\Z")
-
-
-def file_application_id(path: Path) -> int | None:
-    """The application id in an SQLite file's header (bytes 68-71); None for a missing, empty or foreign file. Never opens it."""
-    try:
-        with path.open("rb") as file:
-            header = file.read(72)
-    except FileNotFoundError:
-        return None
-    if len(header) < 72 or not header.startswith(b"SQLite format 3\x00"):
-        return None
-    return int.from_bytes(header[68:72], "big")
+_HEADER_BYTES = 100
+_MAGIC = b"SQLite format 3\0"
+_wal_retry_seconds: Final = 0.02
 
 
-def is_ours_or_absent(path: Path, application_id: int) -> bool:
-    """Whether we may write to `path`: it is not there, is still empty, or carries our mark."""
-    if not path.exists() or path.stat().st_size == 0:
-        return True
-    return file_application_id(path) == application_id
+@dataclass(frozen=True, slots=True)
+class DatabaseKind:
+    """One kind of file: its mark in SQLite's header (byte 68, big-endian), its numbered scripts, what to say of a stranger's."""
+
+    application_id: int
+    migrations: str  # a package of NNNN_name.sql
+    foreign_hint: str
 
 
-def open_database(path: Path, application_id: int, migrations: str) -> sqlite3.Connection:
-    """Open or create a file of ours, migrated to the newest schema. Autocommit mode: callers say BEGIN themselves.
+def is_ours(path: Path, kind: DatabaseKind) -> bool:
+    """Whether the file at `path` carries the kind's mark. Read as bytes: SQLite itself would touch a foreign -wal."""
+    with _os_errors(path), path.open("rb") as file:
+        header = file.read(_HEADER_BYTES)
+    return header.startswith(_MAGIC) and int.from_bytes(header[68:72]) == kind.application_id
 
-    `migrations` is a package of `NNNN_name.sql` files. UsageError for a file that is not ours; StoreError when the disk refuses.
+
+def stands(path: Path) -> bool:
+    """Whether something is there; an empty file is a database that nobody has written to yet."""
+    with _os_errors(path):
+        return path.exists() and (not path.is_file() or path.stat().st_size > 0)
+
+
+def connect(path: Path, kind: DatabaseKind) -> sqlite3.Connection:
+    """A connection to our file at `path`, made or migrated as needed, in autocommit mode.
+
+    UsageError for a file that is not ours or has a newer schema; StoreError when it cannot be opened.
     """
-    if not is_ours_or_absent(path, application_id):
-        raise UsageError(
-            f"{path} is another program's file", hint="move it away, or set TAPES_HOME to another folder"
-        )
-    try:
+    _prepare(path, kind)
+    with sqlite_errors(path):
+        db = sqlite3.connect(path, timeout=busy_seconds_max, isolation_level=None)
+        try:
+            _migrate(db, path, kind)
+            _use_wal(db)
+        except BaseException:
+            db.close()
+            raise
+    return db
+
+
+def schema_version_known(kind: DatabaseKind) -> int:
+    """The newest schema this program knows."""
+    return len(_scripts(kind))
+
+
+def _prepare(path: Path, kind: DatabaseKind) -> None:
+    """Refuse a stranger's file before SQLite sees it; create ours readable by its owner only: sessions hold secrets."""
+    with _os_errors(path):
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        connection = sqlite3.connect(path, timeout=busy_timeout_ms / 1000, isolation_level=None)
-        # Before WAL: our mark must stand in the main file, where a plain read finds it, and not in a WAL.
-        _migrate(connection, path, application_id, migrations)
-        connection.execute("PRAGMA journal_mode = WAL")
-        # FULL: a commit that was acknowledged survives a power cut. The journal of commits and the pins depend on it.
-        connection.execute("PRAGMA synchronous = FULL")
-    except (sqlite3.Error, OSError) as error:
-        raise disk_error(path, error) from error
-    return connection
+        if not stands(path):
+            os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+        elif not is_ours(path, kind):
+            raise _foreign(path, kind)
 
 
-def disk_error(path: Path, error: Exception) -> StoreError:
-    """What a full or read-only disk, or a damaged file, means to the user."""
-    return StoreError(
-        f"{path}: {error}", hint="check free space and permissions of the folder; nothing was half-written"
-    )
-
-
-def _migrate(connection: sqlite3.Connection, path: Path, application_id: int, package: str) -> None:
-    """Apply what is missing, each file in one transaction: a kill leaves the schema before it or after it."""
-    steps = sorted(
-        (int(match.group(1)), item)
-        for item in resources.files(package).iterdir()
-        if (match := _MIGRATION.match(item.name))
-    )
-    newest = steps[-1][0]
-    if connection.execute("PRAGMA user_version").fetchone()[0] == newest:
-        return
-    connection.execute(
-        "BEGIN IMMEDIATE"
-    )  # another process may be migrating: look again once we hold the lock
+@contextmanager
+def _os_errors(path: Path) -> Iterator[None]:
     try:
-        version = connection.execute("PRAGMA user_version").fetchone()[0]
-        _refuse_newer(path, version, newest)
-        connection.execute(f"PRAGMA application_id = {application_id:d}")
-        for number, item in steps:
-            if number > version:
-                _run_script(connection, item.read_text())
-                connection.execute(f"PRAGMA user_version = {number:d}")
+        yield
+    except OSError as error:
+        raise StoreError(
+            f"{path} cannot be opened: {error.strerror}", hint="check that its folder exists and is yours"
+        ) from error
+
+
+def _foreign(path: Path, kind: DatabaseKind) -> UsageError:
+    return UsageError(f"{path} is another program's file and stays untouched", hint=kind.foreign_hint)
+
+
+def _migrate(db: sqlite3.Connection, path: Path, kind: DatabaseKind) -> None:
+    version = _schema_version(db)
+    if version == schema_version_known(kind):
+        return
+    db.execute("BEGIN EXCLUSIVE")
+    try:
+        version = _schema_version(db)  # another process may have been first
+        _check(db, version, path, kind)
+        for script in _scripts(kind)[version:]:
+            for statement in _statements(script):
+                db.execute(statement)
+        db.execute(f"PRAGMA application_id = {kind.application_id}")
+        db.execute(f"PRAGMA user_version = {schema_version_known(kind)}")
     except BaseException:
-        connection.execute("ROLLBACK")
+        db.execute("ROLLBACK")
         raise
-    connection.execute("COMMIT")
+    # In the same transaction as the id and still with a rollback journal: a crash leaves an empty file or a whole one,
+    # and the id stands in the main file, where a plain read finds it, not in a WAL.
+    db.execute("COMMIT")
 
 
-def _refuse_newer(path: Path, version: int, newest: int) -> None:
-    if version > newest:
-        raise UsageError(f"{path} was written by a newer version of tapes", hint="upgrade tapes")
+def _check(db: sqlite3.Connection, version: int, path: Path, kind: DatabaseKind) -> None:
+    if version > schema_version_known(kind):
+        raise UsageError(
+            f"{path} has schema {version}, this program knows {schema_version_known(kind)}",
+            hint="a newer version of tapes wrote it: update this one",
+        )
+    (tables,) = db.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    if version == 0 and tables:  # made by somebody else since we looked
+        raise _foreign(path, kind)
 
 
-def _run_script(connection: sqlite3.Connection, script: str) -> None:
-    """Statement by statement: `executescript` would commit our transaction first."""
+def _schema_version(db: sqlite3.Connection) -> int:
+    (version,) = db.execute("PRAGMA user_version").fetchone()
+    return int(version)
+
+
+def _use_wal(db: sqlite3.Connection) -> None:
+    # FULL, not NORMAL: after a power cut NORMAL may lose the last commits whole, and the agent's log that they were read
+    # from may be gone by then. One fsync per transaction; importers put many turns into one.
+    db.execute("PRAGMA synchronous = FULL")
+    deadline = time.monotonic() + busy_seconds_max
+    while True:
+        try:
+            db.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            # SQLite does not call its busy handler for this switch when two first openers meet.
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(_wal_retry_seconds)
+        else:
+            return
+
+
+def _scripts(kind: DatabaseKind) -> list[str]:
+    """The numbered scripts in order; number n brings schema n-1 to n."""
+    entries = [entry for entry in resources.files(kind.migrations).iterdir() if entry.name.endswith(".sql")]
+    return [entry.read_text("utf-8") for entry in sorted(entries, key=lambda entry: entry.name)]
+
+
+def _statements(script: str) -> Iterator[str]:
+    """One statement at a time: `executescript` would commit the transaction around it."""
     statement = ""
     for line in script.splitlines(keepends=True):
         statement += line
         if sqlite3.complete_statement(statement):
-            connection.execute(statement)
+            yield statement
             statement = ""

@@ -14,10 +14,12 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from crypto.errors import FormatBroken, UsageError
+from store.database import connect
+from store.database_errors import sqlite_errors
 from store.eras import well_formed
 from store.facts import facts_of
 from store.limits import MIB
-from store.local_errors import sqlite_errors
+from store.local_path import LOCAL_STORE, local_store_path
 from store.local_rows import (
     CONVERSATION_FACTS_AFTER,
     FACTS_AFTER,
@@ -27,11 +29,10 @@ from store.local_rows import (
     columns_of,
     facts_of_row,
 )
-from store.local_schema import APPLICATION_ID, connect, local_store_path
 from store.node_parse import node_from_bytes
 from store.nodes import Json, Node, node_to_bytes
 
-__all__ = ["APPLICATION_ID", "Added", "LocalFacts", "LocalStore", "local_store_path"]
+__all__ = ["Added", "LocalFacts", "LocalStore", "local_store_path"]
 
 local_node_bytes_max: Final = 512 * MIB  # above node_bytes_max: what no frame may hold still stays here
 _page_rows: Final = 1000  # rows read per query: memory stays bounded and no long snapshot holds up the WAL
@@ -59,7 +60,7 @@ class LocalStore:
     @classmethod
     def open(cls, path: Path) -> Self:
         """Open the file, creating or migrating it; a file that is not ours is refused untouched (UsageError)."""
-        return cls(connect(path), path)
+        return cls(connect(path, LOCAL_STORE), path)
 
     def close(self) -> None:
         """Close the file; an open transaction is rolled back."""
@@ -147,6 +148,10 @@ class LocalStore:
     def count(self) -> int:
         """How many nodes are stored."""
         return int(self._run("SELECT count(*) FROM nodes")[0][0])
+
+    def conversation_count(self) -> int:
+        """How many conversations the stored nodes belong to."""
+        return int(self._run("SELECT count(DISTINCT conversation) FROM nodes")[0][0])
 
     def resolve(self, prefix: str, limit: int) -> list[str]:
         """Up to `limit` node hashes that start with `prefix`, in order; what is no lower-case hex matches none."""

@@ -38,7 +38,9 @@ class Source:
 
     harness: str  # claude | codex | …
     session: str | None = None
-    usage_id: str | None = None  # the provider's id of the model call: replays and re-logs share it, totals count it once
+    usage_id: str | None = (
+        None  # the provider's id of the model call: replays and re-logs share it, totals count it once
+    )
     extra: dict[str, Json] = field(default_factory=dict)  # what the log line said besides, verbatim
 
 
@@ -88,8 +90,8 @@ def _plain(part: Usage | Cost | Source | None) -> dict[str, Json] | None:
 
 
 def node_to_bytes(node: Node) -> bytes:
-    """The stored bytes of a node. Lone surrogates are escaped, so the bytes are always valid UTF-8."""
-    text = json.dumps(node_to_dict(node), ensure_ascii=False, separators=(",", ":"))
+    """The stored bytes of a node, always valid UTF-8: lone surrogates are escaped. ValueError for an infinity or NaN."""
+    text = json.dumps(node_to_dict(node), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     try:
         return text.encode()
     except UnicodeEncodeError:  # a lone surrogate: legal in JSON text as an escape, not as UTF-8

@@ -3,9 +3,8 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from store.local import LocalStore
-
 from crypto.errors import VerificationFailed
+from store.local import LocalStore
 from store.names import object_name
 from store.packs import open_pack
 from sync.client import Client

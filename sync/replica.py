@@ -14,12 +14,15 @@ from pathlib import Path
 from typing import Literal
 
 from store.commits import Commit, ObjectRef
-from store.database import open_database
+from store.database import DatabaseKind, connect
 from sync.validity import LogPoint, Verdict, judge
 
 _TAG_BYTES = 16
-_MIGRATIONS = "sync.migrations"
-application_id = 0x54505352  # "TPSR"
+REPLICA = DatabaseKind(
+    application_id=0x54505352,  # "TPSR"
+    migrations="sync.migrations",
+    foreign_hint="move it away, or set TAPES_HOME to another folder",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +74,7 @@ class Replica:
     @classmethod
     def open(cls, path: Path, tag_key: bytes) -> "Replica":
         """Open or create; `tag_key` is 32 secret bytes of this device."""
-        return cls(open_database(path, application_id, _MIGRATIONS), tag_key)
+        return cls(connect(path, REPLICA), tag_key)
 
     def close(self) -> None:
         """Close the file."""

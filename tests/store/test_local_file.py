@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from crypto.errors import StoreError, UsageError
-from store.local import APPLICATION_ID, LocalStore, local_store_path
-from store.local_schema import is_ours, schema_version_known
+from store.database import is_ours, schema_version_known
+from store.local import LocalStore, local_store_path
+from store.local_path import LOCAL_STORE
 from tests.node_strategies import turn
 
 HOUSE = Path(__file__).parent.parent.parent
@@ -32,12 +33,12 @@ def test_our_file_is_marked_private_and_reopens(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "home" / "tapes.db"
     with LocalStore.open(path) as store:
         store.add([turn("a")])
-        assert is_ours(path)
+        assert is_ours(path, LOCAL_STORE)
     with LocalStore.open(path) as store:
         assert store.count() == 1
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     with closing(sqlite3.connect(path)) as db:
-        assert db.execute("PRAGMA application_id").fetchone() == (APPLICATION_ID,)
+        assert db.execute("PRAGMA application_id").fetchone() == (LOCAL_STORE.application_id,)
         assert db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
 
@@ -79,7 +80,7 @@ def test_a_newer_schema_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "tapes.db"
     LocalStore.open(path).close()
     with closing(sqlite3.connect(path)) as db:
-        db.execute(f"PRAGMA user_version = {schema_version_known() + 1}")
+        db.execute(f"PRAGMA user_version = {schema_version_known(LOCAL_STORE) + 1}")
 
     with pytest.raises(UsageError, match="schema") as caught:
         LocalStore.open(path)

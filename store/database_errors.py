@@ -16,31 +16,31 @@ _MEANING: Final = {
         "the disk is full",
         "free some space and run the command again; nothing was written",
     ),
-    sqlite3.SQLITE_READONLY: ("the local store is read-only", "check who owns the file and its folder"),
-    sqlite3.SQLITE_PERM: ("no permission for the local store", "check who owns the file and its folder"),
+    sqlite3.SQLITE_READONLY: ("the file is read-only", "check who owns the file and its folder"),
+    sqlite3.SQLITE_PERM: ("no permission for the file", "check who owns the file and its folder"),
     sqlite3.SQLITE_CANTOPEN: (
-        "the local store cannot be opened",
+        "the file cannot be opened",
         "check that its folder exists and is yours",
     ),
     sqlite3.SQLITE_BUSY: (
-        f"another command has kept the local store for {busy_seconds_max:.0f} s",
+        f"another command has kept the file for {busy_seconds_max:.0f} s",
         "wait for it to finish, then run this one again",
     ),
     sqlite3.SQLITE_LOCKED: (
-        "the local store is locked",
+        "the file is locked",
         "wait for the other command, then run this one again",
     ),
     sqlite3.SQLITE_IOERR: (
-        "the disk failed while the local store was used",
+        "the disk failed while the file was used",
         "check the disk and its free space",
     ),
     sqlite3.SQLITE_TOOBIG: ("a node is larger than SQLite can hold", "leave that node out"),
     sqlite3.SQLITE_CORRUPT: (
-        "the local store is damaged",
-        "keep a copy, move the file away and import again; what was pushed is in the bucket",
+        "the file is damaged",
+        "keep a copy, move the file away, import and sync again; what was pushed is in the bucket",
     ),
 }
-_UNKNOWN = ("the local store failed", "run `tapes doctor`")
+_UNKNOWN = ("the file failed", "run `tapes doctor`")
 
 
 @contextmanager
@@ -57,6 +57,6 @@ def sqlite_errors(path: Path) -> Iterator[None]:
 def _translated(error: sqlite3.Error, path: Path) -> TapesError:
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & _PRIMARY
     if code == sqlite3.SQLITE_NOTADB:
-        return UsageError(f"{path} is no database", hint="choose another path for the local store")
+        return UsageError(f"{path} is no database", hint="move it away, or choose another TAPES_HOME")
     meaning, hint = _MEANING.get(code, _UNKNOWN)
     return StoreError(f"{path}: {meaning} ({error})", hint=hint)

@@ -1,0 +1,1 @@
+"""Numbered SQL of the local store: applied in order, never edited once shipped."""
