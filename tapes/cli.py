@@ -1,0 +1,190 @@
+"""The command line: which commands there are, and what every kind of failure looks like from outside.
+
+Commands are registered by import string: `tapes --help` imports none of them, and a command only what it needs.
+"""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from cyclopts import App, CycloptsError, Parameter
+
+from crypto.errors import PartialFailure, TapesError, UsageError
+from tapes.crash import keep_crash
+from tapes.render.output import PipeConsole
+from tapes.render.safe import safe
+
+_ABOUT: Final = """Sessions of AI agents, shared by a team through a bucket it already owns, end-to-end encrypted.
+
+Begin with: `tapes init`, `tapes import claude`, `tapes sessions`.
+"""
+_EXITS: Final = (
+    "Exit codes: 0 ok, 1 failure, 2 usage, 3 some ids failed, 4 key or sign-in needed, 5 network or store,"
+    " 6 verification failed, 130 interrupted."
+)
+
+
+def _version() -> str:
+    from importlib.metadata import version  # noqa: PLC0415 - only `--version` asks
+
+    return version("tapes-sync")
+
+
+@dataclass(frozen=True, slots=True)
+class _Command:
+    """A command: its words, the module (and function) it is in, what it does, and one line that works."""
+
+    words: str
+    module: str
+    about: str
+    example: str
+
+
+_GROUPS: Final = {
+    "import": "Take in what agents logged.",
+    "storage": "The bucket: configure it, sync with it.",
+    "team": "Who is in: create, invite, join, members.",
+    "config": "Settings of this home.",
+}
+COMMANDS: Final = (
+    _Command("init", "init", "Make this device's identity and its recovery kit.", "tapes init --name Ada"),
+    _Command(
+        "import claude",
+        "import_claude",
+        "Import Claude Code's logs, only what is new.",
+        "tapes import claude",
+    ),
+    _Command("sessions", "sessions", "List sessions, your own and the team's.", "tapes sessions --json"),
+    _Command("show", "show", "Read one session.", "tapes show 3f2a9c"),
+    _Command(
+        "storage configure",
+        "storage_configure",
+        "Name the bucket; it is probed before it is trusted.",
+        "tapes storage configure --bucket s3://our-bucket/tapes --region eu-central-1",
+    ),
+    _Command(
+        "storage set-provider",
+        "storage_set_provider",
+        "Keep sessions on this device only (local), or sync them too (hybrid).",
+        "tapes storage set-provider hybrid",
+    ),
+    _Command(
+        "storage status",
+        "storage_status",
+        "Where local and remote stand, as far as known without asking the bucket.",
+        "tapes storage status",
+    ),
+    _Command(
+        "storage sync",
+        "storage_sync",
+        "Pull from the bucket, then push to it.",
+        "tapes storage sync --dry-run",
+    ),
+    _Command(
+        "team create",
+        "team_create",
+        "Found a team in the configured bucket.",
+        'tapes team create "Analytical Engine"',
+    ),
+    _Command(
+        "team invite",
+        "team_invite",
+        "Print a link that lets somebody join, and read the team's sessions even without joining.",
+        "tapes team invite --uses 3 --expires 7d",
+    ),
+    _Command(
+        "team join", "team_join", "Join a team with an invite link.", "tapes team join --link-file link.txt"
+    ),
+    _Command("team members", "team_members", "List the team's members.", "tapes team members"),
+    _Command(
+        "config get",
+        "config_get",
+        "Print one setting: flag, then environment (TAPES_STORAGE_REGION …), then file, then default.",
+        "tapes config get default-visibility.my-project",
+    ),
+    _Command(
+        "config set",
+        "config_set",
+        "Change one setting in the home's config.toml; comments in it stay.",
+        "tapes config set default-visibility.my-project team",
+    ),
+    _Command(
+        "config list",
+        "config_list",
+        "Print all settings and where each comes from.",
+        "tapes config list --json",
+    ),
+    _Command(
+        "doctor",
+        "doctor",
+        "Check bucket, clock, keys, versions, and how long agents keep logs.",
+        "tapes doctor",
+    ),
+    _Command(
+        "verify",
+        "verify",
+        "Check every stored object and commit against signatures and pins.",
+        "tapes verify --json",
+    ),
+)
+
+
+def build() -> App:
+    """The whole command tree."""
+    app = App(
+        name="tapes",
+        help=_ABOUT,
+        help_epilogue=_EXITS,
+        version=_version,
+        help_format="plaintext",
+        default_parameter=Parameter(negative=(), show_default=False),
+        suppress_keyboard_interrupt=False,
+    )
+    groups = {name: App(name=name, help=about, help_epilogue="") for name, about in _GROUPS.items()}
+    for group in groups.values():
+        app.command(group)
+    for command in COMMANDS:
+        group_name, _, name = command.words.rpartition(" ")
+        groups.get(group_name, app).command(
+            f"tapes.commands.{command.module}:{command.module}",
+            name=name,
+            help=command.about,
+            help_epilogue=f"Example: {command.example}",
+        )
+    return app
+
+
+def run(tokens: Sequence[str]) -> int:
+    """Run one command line. Never raises but for KeyboardInterrupt; the exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(
+                errors="replace"
+            )  # a terminal that cannot show a character is no reason to stop
+    try:
+        result = build()(
+            tokens,
+            console=PipeConsole(),
+            exit_on_error=False,
+            print_error=False,
+            result_action="return_value",
+        )
+    except CycloptsError as error:
+        return _complain(UsageError(str(error), hint="add --help for the options and an example"))
+    except TapesError as error:
+        return _complain(error)
+    except Exception as error:  # noqa: BLE001 - the outermost seam: nobody gets a traceback
+        return _complain(keep_crash(error))
+    return result if isinstance(result, int) else 0
+
+
+def _complain(error: TapesError) -> int:
+    """One line what, one line what to do, and the ids that failed; on stderr."""
+    said = [f"error: {error.message}"]
+    if error.hint:
+        said.append(f"hint: {error.hint}")
+    if isinstance(error, PartialFailure):
+        said.extend(error.failed)
+    sys.stderr.write(safe("\n".join(said)) + "\n")
+    return error.exit_code

@@ -1,0 +1,28 @@
+"""`tapes config set`."""
+
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from tapes.commands.context import Flags, begin, no_flags
+
+
+def config_set(
+    key: Annotated[str, Parameter(help="As default-visibility.PROJECT.")],
+    value: Annotated[str, Parameter(help="The new value.")],
+    /,
+    *,
+    flags: Flags = no_flags,
+) -> int:
+    """Change one setting in the home's config.toml; comments in it stay."""
+    run = begin(flags)
+    run.home.prepare()
+    run.config.set({key: value})
+    now = run.config.get(key)
+    if now.value != value:
+        run.out.warn(f"{now.origin} says {now.value!r}, and wins over the file")
+    if flags.json:
+        run.out.answer("config-set", {"key": key, "value": now.value, "origin": now.origin})
+    else:
+        run.out.say(f"{key} = {value}")
+    return 0

@@ -1,0 +1,123 @@
+"""`tapes init`: a member, its first device, and the recovery kit, in an order in which a kill leaves all or nothing.
+
+kit (file written, or words confirmed)  →  settings  →  device key in the vault  →  identity.json
+"""
+
+import getpass
+import random
+from pathlib import Path
+from secrets import token_bytes
+from typing import Annotated, Final, Literal
+
+from cyclopts import Parameter
+
+from crypto.errors import UsageError
+from crypto.kit import words_of
+from crypto.vault import VaultMode, open_vault, os_keyring_works
+from sync.identity import Identity
+from tapes.commands.context import Flags, Run, begin, no_flags
+from tapes.commands.prompts import ask, can_ask
+from tapes.home import read_passphrase
+from tapes.identity import check_name, create_identity, refuse_second, write_private
+from tapes.render.kit import kit_text, words_table
+
+confirm_words: Final = 2
+confirm_attempts_max: Final = 3
+
+
+def init(
+    *,
+    name: Annotated[
+        str | None, Parameter(help="What the team calls you; asked, else your login name.")
+    ] = None,
+    kit_out: Annotated[
+        Path | None,
+        Parameter(help="Write the recovery kit to this new file (mode 0600) instead of showing it."),
+    ] = None,
+    vault: Annotated[
+        VaultMode | None, Parameter(help="Where device keys rest; auto: the OS keyring if there is one.")
+    ] = None,
+    yes: Annotated[bool, Parameter(help="Ask nothing: no confirmation of the kit.")] = False,
+    flags: Flags = no_flags,
+) -> int:
+    """Make this device's identity and its recovery kit."""
+    run = begin(flags)
+    refuse_second(run.home.identity)
+    if kit_out is None and not can_ask(run):
+        raise UsageError(
+            "there is no terminal to show the recovery kit on", hint="tapes init --yes --kit-out FILE"
+        )
+    called = check_name(name or _ask_name(run, yes=yes))
+    mode = _choose_vault(run, vault)
+    device_vault = open_vault(run.home.path, mode, read_passphrase())
+    run.home.prepare()
+    secret = token_bytes(32)
+    _hand_over_kit(run, called, words_of(secret), kit_out, confirm=not yes)
+    run.config.set({"keys.vault": mode})
+    identity = create_identity(run.home.identity, device_vault, called, secret)
+    _tell(run, identity, kit_out)
+    return 0
+
+
+def _ask_name(run: Run, *, yes: bool) -> str:
+    try:
+        login = getpass.getuser()
+    except (KeyError, OSError):  # a container's user without an entry
+        login = "me"
+    if yes or not can_ask(run):
+        return login
+    return ask(run, f"Your name, as the team will see it [{login}]:") or login
+
+
+def _hand_over_kit(run: Run, name: str, words: list[str], kit_out: Path | None, *, confirm: bool) -> None:
+    """The kit is in its owner's hands before anything that needs it exists."""
+    if kit_out is not None:
+        write_private(kit_out.expanduser(), kit_text(name, words))
+        return
+    run.out.say("Your recovery kit. Write it down or print it: it is shown once, and kept nowhere.", "bold")
+    run.out.stderr.print(words_table(words))
+    run.out.say(
+        "Whoever has these words is you. Without them, losing this device means losing your sessions."
+    )
+    if confirm:
+        _confirm(run, words)
+
+
+def _confirm(run: Run, words: list[str]) -> None:
+    for _ in range(confirm_attempts_max):
+        places = sorted(random.SystemRandom().sample(range(len(words)), confirm_words))
+        answers = [ask(run, f"Type word {place + 1} of the kit:").lower() for place in places]
+        if answers == [words[place] for place in places]:
+            return
+        run.out.say("That is not what the kit says.", "yellow")
+    raise UsageError(
+        "the kit was not confirmed; nothing was made", hint="run `tapes init` again for a new kit"
+    )
+
+
+def _choose_vault(run: Run, wanted: VaultMode | None) -> Literal["os", "file"]:
+    """Flag, environment, file; else the OS keyring, unless there is none or a passphrase is given: that protects files."""
+    mode = run.config.get("keys.vault", None if wanted == "auto" else wanted)
+    if wanted == "auto" or mode.origin == "default":
+        return "os" if read_passphrase() is None and os_keyring_works() else "file"
+    if mode.value == "os" and not os_keyring_works():
+        raise UsageError("this system has no usable keyring", hint="--vault file")
+    return "os" if mode.value == "os" else "file"
+
+
+def _tell(run: Run, identity: Identity, kit_out: Path | None) -> None:
+    fields = {
+        "member_id": identity.member_id.hex(),
+        "device_id": identity.device_id.hex(),
+        "name": identity.name,
+        "home": str(run.home.path),
+        "kit_file": str(kit_out) if kit_out is not None else None,
+    }
+    if run.flags.json:
+        run.out.answer("init", fields)
+    run.out.say(f"{identity.name}, member {identity.member_id.hex()[:12]}, in {run.home.path}", "green")
+    if kit_out is not None:
+        run.out.say(
+            f"The recovery kit is in {kit_out}: print it or store it elsewhere, then delete the file."
+        )
+    run.out.say("Next: tapes import claude")

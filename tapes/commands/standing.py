@@ -1,0 +1,32 @@
+"""What `storage status` and `storage sync` both answer: where local and remote stand, and what it cost to know."""
+
+from typing import Any
+
+from sync.hybrid import HybridProvider
+from sync.providers import SyncStatus
+from tapes.commands.desk import Desk
+
+
+def hybrid(desk: Desk) -> HybridProvider:
+    """The provider of the configured bucket; each project as the settings say."""
+    return HybridProvider(desk.local, desk.client, desk.run.config.visibility)
+
+
+def standing(desk: Desk, status: SyncStatus | None) -> dict[str, Any]:
+    """The answer's fields; `status` None: no bucket takes part."""
+    traffic = desk.traffic()
+    alone = {"version": None, "team": None, "bucket": desk.run.config.text("storage.bucket")}
+    return {
+        "provider": status.provider if status else desk.run.config.text("storage.provider"),
+        "local": {
+            "nodes": desk.local.count(),
+            "conversations": desk.local.conversation_count(),
+            "path": str(desk.local.path),
+        },
+        "remote": status.remote if status else alone,
+        "pending_push": status.pending_push if status else 0,
+        "pending_pull": status.pending_pull if status else 0,
+        "last_sync_at": status.last_sync_at if status else None,
+        "requests": traffic.requests(),
+        "bytes": traffic.bytes(),
+    }

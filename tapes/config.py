@@ -1,0 +1,212 @@
+"""Settings: which keys there are, and which of flag, environment, file and default wins (in that order)."""
+
+import difflib
+import os
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal, cast
+
+from crypto.errors import UsageError
+
+Visibility = Literal["team", "private"]
+Origin = Literal["flag", "env", "file", "default"]
+_VISIBILITY: Final = "default-visibility"
+_ALL_PROJECTS: Final = "*"  # the entry of the [default-visibility] table that speaks for every other project
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One key that something reads. `choices` None: any text."""
+
+    key: str
+    about: str
+    choices: tuple[str, ...] | None = None
+    default: str | None = None
+
+    @property
+    def env(self) -> str:
+        """The variable that overrides the file, as TAPES_STORAGE_BUCKET."""
+        return "TAPES_" + self.key.upper().replace(".", "_").replace("-", "_")
+
+
+SETTINGS: Final = (
+    Setting(
+        "storage.provider", "local: this laptop only; hybrid: and the bucket", ("local", "hybrid"), "local"
+    ),
+    Setting("storage.bucket", "s3://bucket/prefix or file:///path"),
+    Setting("storage.endpoint_url", "an S3 that is not Amazon's, as https://minio.example:9000"),
+    Setting("storage.region", "the S3 region"),
+    Setting(_VISIBILITY, "who can read what is pushed", ("team", "private"), "private"),
+    Setting("keys.vault", "where device keys rest; decided by `tapes init`", ("os", "file"), "file"),
+    Setting("ui.color", "colours in the terminal", ("auto", "always", "never"), "auto"),
+)
+_BY_KEY: Final = {setting.key: setting for setting in SETTINGS}
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """A setting's value and where it came from; None when it is set nowhere and has no default."""
+
+    key: str
+    value: str | None
+    origin: Origin
+
+
+class Config:
+    """The settings of one home. Reading never writes; `set` keeps the comments of a hand-edited file."""
+
+    def __init__(self, path: Path, environ: Mapping[str, str] | None = None) -> None:
+        self._path = path
+        self._environ = os.environ if environ is None else environ
+        self._file = _flatten(path, _read(path))
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return self._path
+
+    def get(self, key: str, flag: str | None = None) -> Value:
+        """The value in force. UsageError for a key that nothing reads, or a value it cannot have."""
+        setting, project = _setting_of(key)
+        candidates: list[tuple[Origin, str | None]] = [("flag", flag)]
+        if project is None:
+            candidates.append(("env", self._environ.get(setting.env) or None))
+        candidates.append(("file", self._file.get(key)))
+        for origin, value in candidates:
+            if value is not None:
+                _check(setting, value, f"{key} ({self._named(setting, origin)})")
+                return Value(key, value, origin)
+        if project is not None:  # what holds for all holds for a project of which nothing is said
+            return Value(key, self.get(_VISIBILITY).value, "default")
+        return Value(key, setting.default, "default")
+
+    def text(self, key: str, flag: str | None = None) -> str | None:
+        """As `get`, the value alone."""
+        return self.get(key, flag).value
+
+    def visibility(self, project: str | None) -> Visibility:
+        """Who may read new turns of a project; `None` is a session that belongs to none."""
+        key = _VISIBILITY if project is None else f"{_VISIBILITY}.{project}"
+        return cast("Visibility", self.text(key))
+
+    def all(self) -> Iterator[Value]:
+        """Every setting, then every project's own visibility."""
+        for setting in SETTINGS:
+            yield self.get(setting.key)
+        for key in sorted(self._file):
+            if key not in _BY_KEY:
+                yield self.get(key)
+
+    def set(self, changes: Mapping[str, str | None]) -> None:
+        """Write values (None removes a key) in one atomic replacement of the file."""
+        import tomlkit  # noqa: PLC0415 - only the few commands that write pay for its import
+
+        for key, value in changes.items():
+            if value is not None:
+                _check(_setting_of(key)[0], value, key)
+        document = tomlkit.parse(self._path.read_text()) if self._path.exists() else tomlkit.document()
+        for key, value in changes.items():
+            _put(document, key, value)
+        _replace(self._path, tomlkit.dumps(document))
+        self._file = _flatten(self._path, _read(self._path))
+
+    def _named(self, setting: Setting, origin: Origin) -> str:
+        return {"flag": "on the command line", "env": setting.env, "file": str(self._path), "default": ""}[
+            origin
+        ]
+
+
+def config_path(home: Path) -> Path:
+    """`config.toml`; beside it when that one is the Go tool's, which shares this folder and marks its file `version`."""
+    path = home / "config.toml"
+    return home / "tapes-sync.toml" if "version" in _read(path) else path
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(
+            f"{path} is not TOML: {error}", hint="correct that line, or remove the file"
+        ) from None
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}", hint="check its permissions") from None
+
+
+def _flatten(path: Path, document: Mapping[str, Any]) -> dict[str, str]:
+    """`{dotted key: text}`. A key that nothing reads is an error: a silent typo would leave the default in force."""
+    flat: dict[str, str] = {}
+    for section, content in document.items():
+        entries = content if isinstance(content, dict) else {None: content}
+        for name, value in entries.items():
+            alone = name is None or (section == _VISIBILITY and name == _ALL_PROJECTS)
+            key = section if alone else f"{section}.{name}"
+            if not isinstance(value, str):
+                raise UsageError(f"{key} in {path} is not text", hint=f'write it in quotes, as {key} = "…"')
+            try:
+                _setting_of(key)
+            except UsageError as error:
+                raise UsageError(f"{path}: {error.message}", hint=error.hint) from None
+            flat[key] = value
+    return flat
+
+
+def _setting_of(key: str) -> tuple[Setting, str | None]:
+    """The setting behind a key, and the project it is about. UsageError with the nearest key there is."""
+    if key in _BY_KEY:
+        return _BY_KEY[key], None
+    if key.startswith(f"{_VISIBILITY}.") and len(key) > len(_VISIBILITY) + 1:
+        return _BY_KEY[_VISIBILITY], key.removeprefix(f"{_VISIBILITY}.")
+    near = difflib.get_close_matches(key, [*_BY_KEY, f"{_VISIBILITY}.PROJECT"], n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]}?" if near else "`tapes config list` shows all keys"
+    raise UsageError(f"there is no setting {key!r}", hint=hint)
+
+
+def _check(setting: Setting, value: str, where: str) -> None:
+    if setting.choices is not None and value not in setting.choices:
+        raise UsageError(f"{where}: {value!r} is not possible", hint="choose " + " or ".join(setting.choices))
+    if not value:
+        raise UsageError(f"{where} is empty", hint=setting.about)
+    if any("\ud800" <= char <= "\udfff" for char in where + value):  # argv bytes that are no UTF-8
+        raise UsageError("a setting must be UTF-8 text", hint="check the terminal's encoding (LANG, LC_ALL)")
+
+
+def _put(document: Any, key: str, value: str | None) -> None:
+    """One value into (or out of) a tomlkit document. `tomlkit` quotes what is no bare key: dots, slashes, spaces."""
+    import tomlkit  # noqa: PLC0415 - as in Config.set
+
+    section, name = _place(key)
+    if isinstance(
+        document.get(section), str
+    ):  # the short form `default-visibility = "team"` makes room for projects
+        document[section] = tomlkit.table() | {_ALL_PROJECTS: document.pop(section)}
+    table = document.setdefault(section, tomlkit.table())
+    if value is None:
+        table.pop(name, None)
+    else:
+        table[name] = value
+
+
+def _place(key: str) -> tuple[str, str]:
+    """The table and the name in it."""
+    if key == _VISIBILITY:
+        return _VISIBILITY, _ALL_PROJECTS
+    section, _, name = key.partition(".")
+    return section, name
+
+
+def _replace(path: Path, text: str) -> None:
+    """Beside, fsync, rename: a kill leaves the old file or the new one."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    with os.fdopen(
+        os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8"
+    ) as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    beside.replace(path)

@@ -1,0 +1,77 @@
+"""The session list: one row each, newest first, and what all of them cost together."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
+
+from rich.console import RenderableType
+from rich.text import Text
+
+from query.paths import Tokens
+from query.sessions import Session, SessionList, Totals
+from tapes.render import figures
+from tapes.render.tables import Column, plain_lines, terminal_table
+
+_COLUMNS: Final = (
+    Column("session", style="bold"),
+    Column("project", flexible=True),
+    Column("started"),
+    Column("took", right=True, drop=4),
+    Column("turns", right=True, drop=1),
+    Column("tokens", right=True),
+    Column("cost", right=True),
+    Column("models", flexible=True, drop=3),
+    Column("member", flexible=True, drop=2),
+    Column("space"),
+)
+
+
+def terminal_list(found: SessionList, names: Mapping[str, str], width: int) -> Iterator[RenderableType]:
+    """For people: a table that fits, and the totals."""
+    rows = [_row(session, figures.short_id(session.id), names) for session in found.sessions]
+    yield terminal_table(_COLUMNS, rows, width)
+    yield Text(f"\n{counted(len(rows))} · {totals_line(found.totals)}", style="bold")
+
+
+def piped_list(sessions: Sequence[Session], names: Mapping[str, str]) -> Iterator[str]:
+    """For pipes: the whole id first on every line, and nothing but sessions."""
+    return plain_lines(_COLUMNS, [_row(session, session.id, names) for session in sessions])
+
+
+def counted(sessions: int) -> str:
+    """How many sessions, in words."""
+    return f"{sessions} session" + ("s" if sessions != 1 else "")
+
+
+def totals_line(totals: Totals) -> str:
+    """Every node counted once, however many sessions it is part of."""
+    tokens = sum(_classes(totals.tokens))
+    return (
+        f"{totals.nodes} turns · {figures.count(tokens)} tokens ·"
+        f" {figures.money(totals.cost_usd_micro, totals.unpriced_turns)}"
+    )
+
+
+def _row(session: Session, shown_id: str, names: Mapping[str, str]) -> tuple[str, ...]:
+    return (
+        shown_id,
+        session.project or "",
+        figures.moment(session.started_at),
+        figures.duration(session.started_at, session.ended_at),
+        str(session.turns),
+        figures.count(sum(_classes(session.tokens))),
+        figures.money(session.cost_usd_micro, session.unpriced_turns),
+        ", ".join(session.models),
+        names.get(session.member, figures.short_id(session.member)) if session.member else "",
+        _space(session),
+    )
+
+
+def _space(session: Session) -> str:
+    """Who can read it, and whether all of it is in the bucket yet."""
+    if session.space is None:
+        return "local"
+    return session.space if session.synced else f"{session.space}, not all synced"
+
+
+def _classes(tokens: Tokens) -> tuple[int, int, int, int]:
+    return tokens.input_uncached, tokens.cache_read, tokens.cache_write, tokens.output
