@@ -31,7 +31,10 @@ class HybridProvider(LocalProvider):
         self, *, full: bool = False, dry_run: bool = False, progress: ProgressSeen | None = None
     ) -> SyncReport:
         """Check pins, pull, enact what is due, push, and fetch all bytes if `full`. Safe to kill anywhere and to repeat."""
-        tell = progress or _silent
+        with self._client.alone():
+            return self._sync(progress or _silent, full=full, dry_run=dry_run)
+
+    def _sync(self, tell: ProgressSeen, *, full: bool, dry_run: bool) -> SyncReport:
         report = self._pull(tell)
         if dry_run:
             report.plan = self._pusher(tell).plan()
@@ -48,7 +51,8 @@ class HybridProvider(LocalProvider):
 
     def pull(self, progress: ProgressSeen | None = None) -> SyncReport:
         """Only take in what others pushed."""
-        return self._pull(progress or _silent)
+        with self._client.alone():
+            return self._pull(progress or _silent)
 
     def sync_status(self) -> SyncStatus:
         """Where things stand, without a request. `pending_push` counts nodes, `pending_pull` manifests not yet taken in."""

@@ -2,15 +2,17 @@
 
 from collections.abc import Callable
 from hashlib import sha256
+from itertools import islice
 from pathlib import Path
 
-from crypto.errors import BlobNotFound, VerificationFailed
+from crypto.errors import BlobNotFound, FormatBroken, VerificationFailed
 from store.blobs import BlobStore
-from store.commits import commit_hash
+from store.commits import commit_hash, parse, signature_holds
 from store.names import LOG, slot_name, slot_seq
 from sync.replica import Replica
 from sync.validity import LogPoint, Verdict, judge
 
+hole_witnesses_max = 64  # slots past a hole that are read to tell a lost commit from a stranger's files
 SlotSeen = Callable[[int, Verdict], None]
 
 
@@ -21,20 +23,26 @@ class LogReader:
         self._store = store
         self._replica = replica
         self._evidence = evidence
-        self._point: LogPoint | None = None
+        self._point = LogPoint()
+        self._point_seq: int | None = None  # the newest slot that `_point` has taken in
 
     @property
     def point(self) -> LogPoint:
-        """The newest verified point."""
-        if self._point is None:
-            self._point = self._replica.point()
+        """The newest verified point; folded again when another process of this home has read further meanwhile."""
+        newest = self._replica.newest_seq()
+        if newest != self._point_seq:
+            self._point, self._point_seq = self._replica.point(), newest
         return self._point
+
+    def forget(self) -> None:
+        """Read the point from the replica again when it is next asked for."""
+        self._point = None
 
     @property
     def next_seq(self) -> int:
         """The slot after the highest occupied one we know of."""
-        head = self._replica.head()
-        return head.seq + 1 if head is not None else 0
+        newest = self._replica.newest_seq()
+        return newest + 1 if newest is not None else 0
 
     def catch_up(self, on_slot: SlotSeen | None = None) -> int:
         """Read on until a slot is absent; the number of new slots. One GET when nothing is new.
@@ -42,19 +50,29 @@ class LogReader:
         Each slot is pinned in its own transaction: a kill loses at most the slot in hand, which is read again.
         """
         came = 0
-        while (data := self.fetch(self.next_seq)) is not None:
-            self.take(self.next_seq, data, on_slot)
+        while (data := self.fetch(seq := self.next_seq)) is not None:
+            verdict = self._take(seq, data)
+            if verdict is not None and on_slot is not None:
+                on_slot(seq, verdict)
             came += 1
         return came
 
-    def take(self, seq: int, data: bytes, on_slot: SlotSeen | None = None) -> Verdict:
-        """Judge and pin the bytes of the next slot."""
-        point = self.point
-        verdict = judge(point, self._replica, seq, data)
-        self._replica.accept(commit_hash(data), seq, data, verdict, point.prev)
-        self._point = verdict.point
-        if on_slot is not None:
-            on_slot(seq, verdict)
+    def _take(self, seq: int, data: bytes) -> Verdict | None:
+        """Judge and pin the bytes of the next slot; None when another process of this home pinned the same meanwhile.
+
+        In one transaction from the look at the pins to the new pin: judged at a stale point, a good commit would be
+        pinned as void for ever.
+        """
+        with self._replica.transaction():
+            pinned = self._replica.slot(seq)
+            if pinned is not None:
+                if pinned.data != data:
+                    raise self._rolled_back(seq, pinned.data, data)
+                return None
+            point = self.point
+            verdict = judge(point, self._replica, seq, data)
+            self._replica.accept(commit_hash(data), seq, data, verdict, point.prev)
+        self._point, self._point_seq = verdict.point, seq
         return verdict
 
     def refresh(self, on_slot: SlotSeen | None = None) -> int:
@@ -68,19 +86,37 @@ class LogReader:
             found = self.fetch(head.seq)
             if found is None or sha256(found).digest() != head.sha256:
                 raise self._rolled_back(head.seq, head.data, found)
-        listed = self._highest_listed(head.seq if head is not None else None)
+        listed = self._listed_after(head.seq if head is not None else None)
         came = self.catch_up(on_slot)
-        if listed >= self.next_seq:
+        beyond = (seq for seq in listed if seq >= self.next_seq)
+        witness = next(filter(self._is_commit, islice(beyond, hole_witnesses_max)), None)
+        if witness is not None:
             raise VerificationFailed(
                 slot_name(self.next_seq),
-                f"is missing, though slot {listed} exists",
+                f"is missing, though slot {witness} exists",
                 hint="the bucket lost or hides a commit; do not write to it, run `tapes verify` on every device",
             )
         return came
 
-    def _highest_listed(self, after: int | None) -> int:
+    def _listed_after(self, after: int | None) -> list[int]:
         names = self._store.list(LOG, slot_name(after) if after is not None else "")
-        return max((seq for info in names if (seq := slot_seq(info.name)) is not None), default=-1)
+        return [seq for info in names if (seq := slot_seq(info.name)) is not None]
+
+    def _is_commit(self, seq: int) -> bool:
+        """Whether a slot past a hole was written by somebody who had read up to it: a device of the team, signing that number.
+
+        Otherwise a stranger's file at a far number would stop the team, where garbage may cost one number at most.
+        """
+        data, roster = self.fetch(seq), self.point.roster
+        if data is None or roster is None:
+            return data is not None
+        try:
+            commit = parse(data, slot_name(seq))
+        except FormatBroken:
+            return False
+        device = roster.devices.get(bytes.fromhex(commit.device))
+        signed = device is not None and signature_holds(commit.model_dump(), device.keys.ed25519)
+        return signed and (commit.team, commit.seq) == (roster.team.hex(), seq)
 
     def fetch(self, seq: int) -> bytes | None:
         """A slot's bytes, None only for a 404."""

@@ -41,12 +41,13 @@ class Bucket:
 
 def create_team(client: Client, name: str) -> bytes:
     """Found a team in an empty bucket prefix; its 32-byte id. UsageError when the prefix already belongs to one."""
-    client.probe_once()
-    client.committer.resume()
-    client.log.catch_up()
-    _require_empty(client)
-    client.committer.commit(lambda context: _found_if_empty(client, founding(context, name)))
-    return client.roster.team
+    with client.alone():
+        client.probe_once()
+        client.committer.resume()
+        client.log.catch_up()
+        _require_empty(client)
+        client.committer.commit(lambda context: _found_if_empty(client, founding(context, name)))
+        return client.roster.team
 
 
 def _require_empty(client: Client) -> None:
@@ -65,10 +66,12 @@ def _found_if_empty(client: Client, genesis: bytes) -> bytes:
 
 def invite(client: Client, terms: InviteTerms, bucket: Bucket) -> InviteLink:
     """Open an invite. The link pins the log as of its own commit; whoever holds it can read the team space."""
-    client.require_membership()
     secret = token_bytes(invite_secret_bytes)
-    client.commit(lambda context: inviting(context, client.keychain, secret, terms))
-    head = client.log.point
+    with client.alone():
+        client.log.refresh()
+        client.require_membership()
+        client.commit(lambda context: inviting(context, client.keychain, secret, terms))
+        head = client.log.point
     if head.prev is None or head.valid_seq is None:
         raise KeyNeeded("the log has no valid commit", hint="run `tapes storage sync` and try again")
     return InviteLink(
@@ -78,15 +81,16 @@ def invite(client: Client, terms: InviteTerms, bucket: Bucket) -> InviteLink:
 
 def join(client: Client, link: InviteLink) -> None:
     """Become a member. Refuses a log that is not the link's team or lacks the head it was made at (exit 6)."""
-    client.log.catch_up()
-    client.expect_log(link.team, link.head_seq, link.head_hash)
-    if client.identity.member_id in client.roster.members:
-        raise UsageError("this identity is a member already", hint="tapes team members")
-    if invite_keys(link.secret).public.x25519 not in client.roster.recipients(
-        client.roster.spaces[client.roster.team_space]
-    ):
-        raise KeyNeeded("this invite is closed or used up", hint="ask for a new link")
-    client.commit(lambda context: joining(context, link.secret))
+    with client.alone():
+        client.log.refresh()
+        client.expect_log(link.team, link.head_seq, link.head_hash)
+        roster = client.roster
+        if client.identity.member_id in roster.members:
+            raise UsageError("this identity is a member already", hint="tapes team members")
+        invite_key = invite_keys(link.secret).public.x25519
+        if invite_key not in roster.recipients(roster.spaces[roster.team_space]):
+            raise KeyNeeded("this invite is closed or used up", hint="ask for a new link")
+        client.commit(lambda context: joining(context, link.secret))
 
 
 def members(client: Client) -> list[MemberView]:

@@ -5,7 +5,6 @@ of the slots and of the opened manifests. Nothing of others rests here in plain:
 tags under a key of this device.
 """
 
-import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from typing import Literal
 
 from store.commits import Commit, ObjectRef
 from store.database import DatabaseKind, connect
+from sync.guarded import GuardedDatabase
 from sync.validity import LogPoint, Verdict, judge
 
 _TAG_BYTES = 16
@@ -67,14 +67,14 @@ def _pending_manifest(row: tuple[str, int, int, int, bytes, int, bytes]) -> Pend
 class Replica:
     """See the module. One instance per process and thread; several processes share the file."""
 
-    def __init__(self, database: sqlite3.Connection, tag_key: bytes) -> None:
+    def __init__(self, database: GuardedDatabase, tag_key: bytes) -> None:
         self._db = database
         self._tag_key = tag_key
 
     @classmethod
     def open(cls, path: Path, tag_key: bytes) -> "Replica":
         """Open or create; `tag_key` is 32 secret bytes of this device."""
-        return cls(connect(path, REPLICA), tag_key)
+        return cls(GuardedDatabase(connect(path, REPLICA), path), tag_key)
 
     def close(self) -> None:
         """Close the file."""
@@ -89,16 +89,22 @@ class Replica:
         self._db.execute("BEGIN IMMEDIATE")
         try:
             yield
+            self._db.execute("COMMIT")
         except BaseException:
-            self._db.execute("ROLLBACK")
+            if self._db.in_transaction:  # a full disk may have ended it already, and may also fail the COMMIT itself
+                self._db.execute("ROLLBACK")
             raise
-        self._db.execute("COMMIT")
 
     # ── slots: the log as verified ──────────────────────────────────────────────────────────────────────────────────────
 
     def head(self) -> Slot | None:
         """The highest slot seen, void or valid: the pin."""
         return self._slot("ORDER BY seq DESC LIMIT 1")
+
+    def newest_seq(self) -> int | None:
+        """The highest slot's number, None while there is none; cheaper than `head`, for who only asks whether it moved."""
+        seq: int | None = self._db.execute("SELECT max(seq) FROM slots").fetchone()[0]
+        return seq
 
     def slot(self, seq: int) -> Slot | None:
         """One slot."""

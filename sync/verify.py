@@ -60,7 +60,8 @@ class VerifyReport:
 def verify(client: Client, *, progress: ProgressSeen | None = None) -> VerifyReport:
     """Check everything. Reads only; a bucket that cannot be read at all raises StoreError."""
     report = VerifyReport()
-    _Verification(client, report, progress or (lambda _: None)).run()
+    with client.alone():
+        _Verification(client, report, progress or (lambda _: None)).run()
     return report
 
 
