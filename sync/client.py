@@ -1,8 +1,6 @@
 """A member's client of one team's bucket: its log, keys, objects and commits in one place."""
 
-import fcntl
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -15,6 +13,7 @@ from store.names import slot_name
 from store.probe import probe_put_if_absent
 from sync.cache import ObjectCache
 from sync.committer import Committed, Committer, Drafter
+from sync.home_lock import HomeLock
 from sync.identity import Identity
 from sync.keychain import Keychain
 from sync.log import LogReader
@@ -45,7 +44,7 @@ class Client:
         self.committer = Committer(store, self.replica, self.log, identity)
         self.keychain = Keychain([identity.device])
         self.cache = ObjectCache(paths.cache, store)
-        self._lock_path = paths.replica.with_suffix(".lock")
+        self._lock = HomeLock(paths.replica.with_suffix(".lock"))
         self.tag_keys: dict[
             str, dict[bytes, bytes]
         ] = {}  # manifest → conversation → K_tag, as far as looked up
@@ -54,17 +53,9 @@ class Client:
         """Close the replica."""
         self.replica.close()
 
-    @contextmanager
-    def alone(self) -> Iterator[None]:
-        """Be the only process of this home that reads or writes the log: two would draft for the same slot and journal.
-
-        The kernel drops the lock when a process dies, so no stale lock is ever left behind.
-        """
-        self._lock_path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with self._lock_path.open("ab") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            self.log.forget()  # another process may have read on since
-            yield
+    def alone(self) -> AbstractContextManager[None]:
+        """Be the only process of this home that reads or writes the log: two would draft for the same slot and journal."""
+        return self._lock.held()
 
     @property
     def roster(self) -> Roster:

@@ -34,10 +34,6 @@ class LogReader:
             self._point, self._point_seq = self._replica.point(), newest
         return self._point
 
-    def forget(self) -> None:
-        """Read the point from the replica again when it is next asked for."""
-        self._point = None
-
     @property
     def next_seq(self) -> int:
         """The slot after the highest occupied one we know of."""

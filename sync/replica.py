@@ -91,7 +91,9 @@ class Replica:
             yield
             self._db.execute("COMMIT")
         except BaseException:
-            if self._db.in_transaction:  # a full disk may have ended it already, and may also fail the COMMIT itself
+            if (
+                self._db.in_transaction
+            ):  # a full disk may have ended it already, and may also fail the COMMIT itself
                 self._db.execute("ROLLBACK")
             raise
 
