@@ -75,8 +75,7 @@ class BatchWriter:
     def finish(self) -> Batch:
         """Upload what is left of packs and texts; the batch then lacks only its manifest."""
         self._finish_pack()
-        for run in cut_texts(self._texts):
-            self._upload("text", seal_text(self.batch.key, run))
+        self._upload_texts(keep_last=False)
         return self.batch
 
     def _bytes_of(self, node_hash: str) -> bytes:
@@ -96,16 +95,12 @@ class BatchWriter:
         self._placed.append(_Placed(conversation, nodes, openings, frame))
         committed = self.batch.commitments.setdefault(conversation_id, [])
         committed.extend(leaves.node_commitment(o, bytes.fromhex(h), d) for h, d, o in triples)
-        for node_hash, data, _ in triples:
-            text = searchable_text(node_from_bytes(data, node_hash, verify=False))
-            if text:
-                self._texts.append((node_hash, text))
 
     def _finish_pack(self) -> None:
         if not self._placed:
             return
         pack = self._pack.finish()
-        self._check(pack.data, pack.sha256)
+        self._read_back(pack.data, pack.sha256)
         self._upload("pack", pack.data)
         pack_id = bytes.fromhex(pack.sha256)
         for placed in self._placed:
@@ -114,9 +109,13 @@ class BatchWriter:
                 row = Row(node.facts, bytes.fromhex(placed.conversation), node.stored_bytes, place)
                 self.batch.rows.append(row)
         self._pack, self._placed, self._verified = PackWriter(self.batch.key), [], set()
+        self._upload_texts(keep_last=True)
 
-    def _check(self, data: bytes, digest: str) -> None:
-        """What will be sent is opened and re-hashed once: a fault in memory or in our own code must not reach the team."""
+    def _read_back(self, data: bytes, digest: str) -> None:
+        """What will be sent is opened and re-hashed once: a fault in memory or in our own code must not reach the team.
+
+        The searchable text is taken from what was read back, so that parsing is paid once.
+        """
         for entry, opened in open_pack(self.batch.key, data, f"outgoing pack {digest[:16]}"):
             for listed, stored in zip(entry.nodes, opened.nodes, strict=True):
                 read = node_from_bytes(stored, listed.hash)
@@ -125,6 +124,15 @@ class BatchWriter:
                         f"node {listed.hash} does not read back from its pack",
                         hint="nothing was committed; report a bug",
                     )
+                if text := searchable_text(read):
+                    self._texts.append((listed.hash, text))
+
+    def _upload_texts(self, *, keep_last: bool) -> None:
+        """Upload full text objects; the last, perhaps unfinished one waits for more unless this is the end."""
+        runs = list(cut_texts(self._texts))
+        self._texts = runs.pop() if keep_last and runs else []
+        for run in runs:
+            self._upload("text", seal_text(self.batch.key, run))
 
     def _upload(self, kind: ObjectKind, data: bytes) -> None:
         self.batch.objects.append(upload(self._client, kind, self.batch.base, data))
