@@ -10,14 +10,13 @@ from hashlib import sha256
 from itertools import islice
 from secrets import token_bytes
 
-from store.local import LocalFacts, LocalStore
-
 from crypto import leaves
 from crypto.errors import TapesError
 from crypto.sealing import SealKey
 from store.canonical import canonical
 from store.commits import Leaf, ObjectRef
 from store.frames import cut_frames
+from store.local import LocalFacts, LocalStore
 from store.manifest_schema import NodePlace, Row, rows_table
 from store.manifests import LeafOpening, seal_manifest
 from store.names import ObjectKind, object_name

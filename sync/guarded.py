@@ -25,7 +25,7 @@ class GuardedDatabase:
         with sqlite_errors(self._path):
             return GuardedRows(self._connection.execute(query, tuple(values)), self._path)
 
-    def executemany(self, query: str, rows: Iterable[Iterable[Any]]) -> None:
+    def executemany(self, query: str, rows: Iterable[tuple[Any, ...]]) -> None:
         """Run one statement for every row."""
         with sqlite_errors(self._path):
             self._connection.executemany(query, rows)

@@ -7,7 +7,7 @@ import fcntl
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Final
 
@@ -28,19 +28,14 @@ class HomeLock:
     @contextmanager
     def held(self) -> Iterator[None]:
         """Wait for the lock, hold it, let it go. StoreError when another process keeps it for too long."""
-        if self._depth == 0:
-            with self._opened() as handle:
+        with self._opened() if self._depth == 0 else nullcontext() as handle:
+            if handle is not None:
                 self._wait(handle)
-                yield from self._inside()
-        else:
-            yield from self._inside()
-
-    def _inside(self) -> Iterator[None]:
-        self._depth += 1
-        try:
-            yield
-        finally:
-            self._depth -= 1
+            self._depth += 1
+            try:
+                yield
+            finally:
+                self._depth -= 1
 
     @contextmanager
     def _opened(self) -> Iterator[int]:
