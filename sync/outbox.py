@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Literal
 
-from store.local import LocalFacts, LocalStore
-
+from store.facts import NodeFacts
 from store.limits import node_bytes_max
+from store.local import LocalFacts, LocalStore
 from sync.replica import Replica
 
 SpaceKind = Literal["team", "private"]
@@ -48,9 +48,14 @@ class Outbox:
         for node in self._local.conversation_facts(outgoing.conversation):
             if node.superseded or node.stored_bytes > node_bytes_max:
                 continue
-            if space is not None and not self._lacks(space, node):
+            if space is not None and not self.lacks(space, node.facts):
                 continue
             yield node
+
+    def lacks(self, space: bytes, facts: NodeFacts) -> bool:
+        """Whether a space has no such node, or one with a smaller output count."""
+        there = self._replica.synced_output(space, bytes.fromhex(facts.hash))
+        return there is None or there < (facts.output or 0)
 
     def oversized(self) -> list[tuple[str, int]]:
         """Nodes that stay local because no frame may hold them: (hash, bytes)."""
@@ -72,7 +77,3 @@ class Outbox:
         """Which projects are meant for this space now: a changed setting republishes whole conversations."""
         meant = sorted(repr(p) for p in self._local.projects() if self._visibility(p) == kind)
         return sha256("\n".join([space.hex(), repr(self._visibility(None)), *meant]).encode()).hexdigest()
-
-    def _lacks(self, space: bytes, node: LocalFacts) -> bool:
-        there = self._replica.synced_output(space, bytes.fromhex(node.facts.hash))
-        return there is None or there < (node.facts.output or 0)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from crypto import leaves
-from crypto.errors import FormatBroken, KeyNeeded, SealBroken, VerificationFailed
+from crypto.errors import FormatBroken, KeyNeeded, SealBroken, TapesError, VerificationFailed
 from store import commits
 from store.canonical import canonical
 from store.commits import Leaf
@@ -25,7 +25,8 @@ class PullReport:
     nodes: int = 0
     notices: list[str] = field(default_factory=list)
     broken: list[VerificationFailed] = field(default_factory=list)
-    broken_spaces: set[bytes] = field(default_factory=set)
+    # Spaces with a manifest that could not be taken in yet, and why: nobody may push on there, its leaves would not chain.
+    waiting: dict[bytes, TapesError] = field(default_factory=dict)
 
 
 def pull(client: Client, progress: PullProgress | None = None) -> PullReport:
@@ -50,16 +51,22 @@ def _apply_one(client: Client, pending: PendingManifest, report: PullReport) -> 
         client.replica.set_manifest_state(pending.ref.sha256, "foreign")
         return
     try:
+        client.keychain.at(roster, pending.space, pending.epoch)
+    except (SealBroken, KeyNeeded) as locked:
+        # The epoch's author wrapped junk, or we were removed. This manifest's author is not to blame: a rewrap may open it.
+        _wait(report, pending.space, locked)
+        return
+    try:
         data = client.cache.whole(pending.ref)
     except VerificationFailed as broken:
         report.broken.append(broken)
-        report.broken_spaces.add(pending.space)
+        report.waiting.setdefault(pending.space, broken)
         return
     try:
         manifest, appended = read_manifest(client, pending, data)
-    except (SealBroken, FormatBroken, KeyNeeded) as lie:
-        if pending.space in report.broken_spaces:
-            return  # it may only continue a manifest that the bucket lost: judge it once that is back
+    except (SealBroken, FormatBroken) as lie:
+        if pending.space in report.waiting:
+            return  # it may only continue a manifest that could not be taken in: judge it once that one is back
         # The bytes are what the signed commit names: its author made them so. Say who, and go on without.
         client.replica.set_manifest_state(pending.ref.sha256, "refused")
         report.notices.append(
@@ -69,6 +76,13 @@ def _apply_one(client: Client, pending: PendingManifest, report: PullReport) -> 
     _take_in(client, pending, manifest, appended)
     report.manifests += 1
     report.nodes += manifest.table.num_rows
+
+
+def _wait(report: PullReport, space: bytes, locked: TapesError) -> None:
+    report.waiting.setdefault(space, locked)
+    notice = f"{locked.message}; what was pushed under it waits for a rewrap"
+    if notice not in report.notices:
+        report.notices.append(notice)
 
 
 def read_manifest(client: Client, pending: PendingManifest, data: bytes) -> tuple[Manifest, list[Leaf]]:

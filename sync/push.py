@@ -4,14 +4,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 
-from store.local import LocalFacts, LocalStore
-
 from crypto.sealing import SealKey
 from store import events
 from store.limits import MIB, commit_leaves_max, manifest_rows_max
+from store.local import LocalFacts, LocalStore
 from sync.batches import Batch, BatchWriter, append_leaves, describe_leaves, seal_batch_manifest, upload
 from sync.client import Client
 from sync.drafts import Content, DraftContext, draft
+from sync.housekeeping import keep_house
 from sync.outbox import Outbox, Outgoing, SpaceKind
 from sync.pull import PullReport, apply_manifests
 from sync.team import private_epoch
@@ -19,6 +19,7 @@ from sync.team import private_epoch
 _chunk_nodes = 4096  # nodes handed to a batch at once
 batch_raw_bytes_max = 256 * MIB  # a batch is committed after this much: progress that a kill cannot take
 
+Run = list[tuple[str, list[LocalFacts]]]  # (conversation, nodes): one commit's worth
 PushProgress = Callable[[int, int], None]  # nodes pushed, bytes stored
 
 
@@ -31,6 +32,7 @@ class PushReport:
     packs: int = 0
     stored_bytes: int = 0
     lost_races: int = 0
+    notices: list[str] = field(default_factory=list)  # of what others committed while this push went on
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +47,8 @@ class PlannedConversation:
     bytes: int
 
 
-class _EpochMoved(Exception):
-    """The space's epoch changed while a batch was on its way: what was sealed must be sealed again."""
+class _Overtaken(Exception):
+    """The log moved on while a batch was on its way: a new epoch, a request to enact, or some of its nodes came in."""
 
 
 @dataclass(slots=True)
@@ -102,9 +104,9 @@ class Pusher:
         record = self.client.roster.spaces[space]
         return not record.newest.wraps.keys() <= self.client.roster.recipients(record)
 
-    def _batches(self, kind: SpaceKind, space: bytes) -> Iterator[list[tuple[str, list[LocalFacts]]]]:
-        """Runs of (conversation, nodes), each run one commit's worth."""
-        run: list[tuple[str, list[LocalFacts]]] = []
+    def _batches(self, kind: SpaceKind, space: bytes) -> Iterator[Run]:
+        """Everything the space lacks, in runs."""
+        run: Run = []
         rows = raw = 0
         for outgoing in self.outbox.conversations(kind, space):
             nodes = self.outbox.pending(outgoing, space)
@@ -118,9 +120,9 @@ class Pusher:
         if run:
             yield run
 
-    def _commit(self, run: list[tuple[str, list[LocalFacts]]], space: bytes) -> None:
-        """Seal, upload and commit one run; sealed again from the start if the epoch moved meanwhile."""
-        while True:
+    def _commit(self, run: Run, space: bytes) -> None:
+        """Seal, upload and commit one run; again from the start, with what is still lacking, if the log overtook it."""
+        while run:
             key = self.client.keychain.newest(self.client.roster, space)
             writer = BatchWriter(self.client, self.local, key, max(0, self.client.log.next_seq - 1))
             for conversation, nodes in run:
@@ -128,19 +130,33 @@ class Pusher:
             batch = writer.finish()
             try:
                 committed = self.client.commit(lambda context, b=batch: self._draft(context, b))  # type: ignore[misc]
-            except _EpochMoved:
+            except _Overtaken:
+                keep_house(self.client)
+                run = self._still_lacking(run, space)
                 continue
             if committed is not None:
                 self._count(batch, committed.lost_races)
             return
 
+    def _still_lacking(self, run: Run, space: bytes) -> Run:
+        lacking = ((c, [n for n in nodes if self.outbox.lacks(space, n.facts)]) for c, nodes in run)
+        return [(conversation, nodes) for conversation, nodes in lacking if nodes]
+
     def _draft(self, context: DraftContext, batch: Batch) -> bytes:
         """The commit for the present point: leaves continue what others committed meanwhile."""
-        apply_manifests(self.client, PullReport())
+        came, space = PullReport(), batch.key.space
+        apply_manifests(self.client, came)
+        self.report.notices += came.notices
         roster = self.client.require_membership()
-        newest: SealKey = self.client.keychain.newest(roster, batch.key.space)
-        if newest != batch.key:
-            raise _EpochMoved
+        if space in came.waiting:
+            raise came.waiting[
+                space
+            ]  # leaves that skip what we could not read would be refused by all others
+        newest: SealKey = self.client.keychain.newest(roster, space)
+        # An attempt of this device that a crash interrupted may have landed only now, with these very nodes.
+        known = came.manifests and not all(self.outbox.lacks(space, row.facts) for row in batch.rows)
+        if newest != batch.key or roster.rotation_due or known:
+            raise _Overtaken
         openings = describe_leaves(self.client, batch)
         data = seal_batch_manifest(self.client, batch, openings)
         manifest = upload(self.client, "manifest", batch.base, data)
