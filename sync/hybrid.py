@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from crypto.errors import VerificationFailed
+from store.commits import ObjectRef
 from store.local import LocalStore
 from store.names import object_name
 from store.packs import open_pack
@@ -14,6 +15,7 @@ from sync.outbox import Outbox, Visibility
 from sync.providers import Progress, ProgressSeen, SyncReport, SyncStatus
 from sync.pull import PullReport, applied_manifests, apply_manifests
 from sync.push import Pusher, space_of
+from sync.replica import PendingManifest
 
 note_last_sync = "last-sync-at"
 
@@ -42,6 +44,7 @@ class HybridProvider(LocalProvider):
         if report.broken:
             return report  # a bucket that lost what it had is not written to: the finding comes first
         self._client.require_membership()
+        self._settle()
         keep_house(self._client)
         self._push(report, tell)
         if full:
@@ -106,6 +109,11 @@ class HybridProvider(LocalProvider):
             progress=lambda nodes, _: tell(Progress("pushing", nodes)),
         )
 
+    def _settle(self) -> None:
+        """Finish what a crash interrupted before anything is planned: its nodes must not be sealed a second time."""
+        if self._client.committer.resume() is not None:
+            apply_manifests(self._client, PullReport())  # what is broken there is met, and said, by the push
+
     def _push(self, report: SyncReport, tell: ProgressSeen) -> None:
         pushed = self._pusher(tell).push()
         report.pushed_nodes, report.pushed_packs = pushed.nodes, pushed.packs
@@ -116,39 +124,49 @@ class HybridProvider(LocalProvider):
         own = PullReport()
         apply_manifests(self._client, own)  # the normal path takes our own manifests in, too
         report.broken.extend(own.broken)
+        report.notices.extend([*pushed.notices, *own.notices])
 
     def _fetch_all(self, report: SyncReport, tell: ProgressSeen) -> int:
         """Every readable pack, once, whole: one request for many frames. Broken packs are named, the others still come."""
-        fetched = 0
+        fetched, replica = 0, self._client.replica
         packs = list(self._packs())
-        for done, (digest, space, epoch) in enumerate(packs):
+        for done, (digest, pending) in enumerate(packs):
             tell(Progress("fetching packs", done, len(packs)))
-            ref = self._client.replica.object_ref(digest)
-            if ref is None or self._client.replica.note(f"fetched-{digest}") is not None:
+            ref = replica.object_ref(digest)
+            if ref is None or replica.note(f"fetched-{digest}") is not None:
                 continue
-            name = object_name("pack", ref.base, ref.sha256)
             try:
                 data = self._client.cache.fetch(ref)
-                key = self._client.keychain.at(self._client.roster, space, epoch)
-                for entry, _ in open_pack(key, data, name):
-                    place = entry.place
-                    self._client.cache.keep(
-                        place.sha256.hex(), data[place.offset : place.offset + place.length]
-                    )
-                    fetched += 1
             except VerificationFailed as broken:
                 report.broken.append(broken)
                 continue
-            self._client.replica.set_note(f"fetched-{digest}", "1")
+            try:
+                fetched += self._keep_frames(ref, pending, data)
+            except (
+                VerificationFailed
+            ) as lie:  # the bytes are what a signed commit names: its author made them so
+                author = pending.device.hex()[:16]
+                report.notices.append(f"{lie.message} (written by device {author}); its nodes cannot be read")
+            replica.set_note(f"fetched-{digest}", "1")
         return fetched
 
-    def _packs(self) -> Iterator[tuple[str, bytes, int]]:
+    def _keep_frames(self, ref: ObjectRef, pending: PendingManifest, data: bytes) -> int:
+        key = self._client.keychain.at(self._client.roster, pending.space, pending.epoch)
+        kept = 0
+        for entry, _ in open_pack(key, data, object_name("pack", ref.base, ref.sha256)):
+            place = entry.place
+            self._client.cache.keep(place.sha256.hex(), data[place.offset : place.offset + place.length])
+            kept += 1
+        return kept
+
+    def _packs(self) -> Iterator[tuple[str, PendingManifest]]:
+        """Each pack that some row lies in, with the manifest that says so first."""
         seen: set[bytes] = set()
         for pending, manifest in applied_manifests(self._client):
             for pack in manifest.table.column("pack").unique().to_pylist():
                 if pack is not None and pack not in seen:
                     seen.add(pack)
-                    yield pack.hex(), pending.space, pending.epoch
+                    yield pack.hex(), pending
 
 
 def _silent(_progress: Progress) -> None:

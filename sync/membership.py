@@ -11,6 +11,7 @@ from store.events import Role
 from store.names import slot_name
 from sync.client import Client
 from sync.drafts import SealedField, open_sealed_field
+from sync.housekeeping import keep_house
 from sync.keychain import Keychain
 from sync.links import InviteLink
 from sync.roster import MemberState
@@ -43,7 +44,8 @@ def create_team(client: Client, name: str) -> bytes:
     """Found a team in an empty bucket prefix; its 32-byte id. UsageError when the prefix already belongs to one."""
     with client.alone():
         client.probe_once()
-        client.committer.resume()
+        if client.committer.resume() == 0:
+            return client.roster.team  # a founding of ours that a crash interrupted: it stands now
         client.log.catch_up()
         _require_empty(client)
         client.committer.commit(lambda context: _found_if_empty(client, founding(context, name)))
@@ -70,6 +72,7 @@ def invite(client: Client, terms: InviteTerms, bucket: Bucket) -> InviteLink:
     with client.alone():
         client.log.refresh()
         client.require_membership()
+        keep_house(client)  # a request to leave comes before anything else, or our own commit would be void
         client.commit(lambda context: inviting(context, client.keychain, secret, terms))
         head = client.log.point
     if head.prev is None or head.valid_seq is None:
@@ -84,8 +87,11 @@ def join(client: Client, link: InviteLink) -> None:
     with client.alone():
         client.log.refresh()
         client.expect_log(link.team, link.head_seq, link.head_hash)
+        interrupted = client.committer.resume()
         roster = client.roster
         if client.identity.member_id in roster.members:
+            if interrupted is not None:
+                return  # a join of ours that a crash interrupted: it stands now
             raise UsageError("this identity is a member already", hint="tapes team members")
         invite_key = invite_keys(link.secret).public.x25519
         if invite_key not in roster.recipients(roster.spaces[roster.team_space]):
