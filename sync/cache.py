@@ -4,10 +4,11 @@ An accelerator: it may be deleted at any time. What differs from its name, on di
 """
 
 import os
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 
-from crypto.errors import BlobNotFound, StoreRefused, VerificationFailed
+from crypto.errors import BlobNotFound, StoreError, StoreRefused, VerificationFailed
 from store.blobs import BlobStore
 from store.commits import ObjectRef
 from store.names import object_name
@@ -81,10 +82,17 @@ class ObjectCache:
     def _write(self, digest: str, data: bytes) -> None:
         """Beside, then rename. Not fsynced: a torn file fails its digest and is fetched again."""
         path = self._path(digest)
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         beside = path.with_name(f".{digest}.{os.getpid()}")
-        beside.write_bytes(data)
-        beside.replace(path)
+        try:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            beside.write_bytes(data)
+            beside.replace(path)
+        except OSError as error:
+            with suppress(OSError):  # half a file on a full disk would only keep it full
+                beside.unlink()
+            raise StoreError(
+                f"{path}: {error.strerror}", hint="free some space, or move the cache; nothing is lost"
+            ) from error
 
 
 _LOST = "restore the object from a backup or a device that pushed it; `tapes verify` lists all such objects"

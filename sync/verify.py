@@ -68,6 +68,15 @@ def verify(client: Client, *, progress: ProgressSeen | None = None) -> VerifyRep
 Checked = Callable[[], None]
 
 
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """What a pack holds of one node, for the row that speaks of it."""
+
+    commitment: bytes
+    parent: bytes | None
+    verified: bool
+
+
 @dataclass(slots=True)
 class _Verification:
     """One run; `packs` remembers each readable pack's frames for the manifests that speak of them."""
@@ -76,7 +85,7 @@ class _Verification:
     report: VerifyReport
     tell: ProgressSeen
     packs: dict[str, dict[bytes, FrameEntry]] = field(default_factory=dict)
-    commitments: dict[tuple[str, bytes], bytes] = field(default_factory=dict)
+    stored: dict[tuple[str, bytes], _Stored] = field(default_factory=dict)  # by pack and opening
 
     def run(self) -> None:
         self._log()
@@ -177,7 +186,7 @@ class _Verification:
                 if ref.sha256 in applied:
                     self._guard(lambda p=applied[ref.sha256]: self._manifest(p))  # type: ignore[misc]
             self.packs.clear()
-            self.commitments.clear()
+            self.stored.clear()
         self._not_taken_in()
 
     def _object(self, ref: ObjectRef, seq: int) -> None:
@@ -212,8 +221,11 @@ class _Verification:
                 self.report.count("nodes")
                 self.report.count("unverified_nodes", int(not node.verified))
                 digest = bytes.fromhex(listed.hash)
-                commitment = leaves.node_commitment(listed.opening, digest, stored)
-                self.commitments[ref.sha256, listed.opening] = commitment
+                self.stored[ref.sha256, listed.opening] = _Stored(
+                    leaves.node_commitment(listed.opening, digest, stored),
+                    bytes.fromhex(node.parent_hash) if node.parent_hash is not None else None,
+                    node.verified,
+                )
         self.packs[ref.sha256] = index
 
     def _not_taken_in(self) -> None:
@@ -242,10 +254,13 @@ class _Verification:
 
     def _placed_rows(self, manifest: Manifest, name: str) -> dict[bytes, list[bytes]]:
         """Each conversation's node commitments in row order, after checking every row against its frame."""
-        columns = ("hash", "pack", "frame_sha256", "frame_index", "opening", "conversation")
+        columns = (
+            *("hash", "pack", "frame_sha256", "frame_index", "opening", "conversation"),
+            *("parent", "verified"),
+        )
         by_conversation: dict[bytes, list[bytes]] = {}
         rows = zip(*(manifest.table.column(column).to_pylist() for column in columns), strict=True)
-        for node_hash, pack, frame, index, opening, conversation in rows:
+        for node_hash, pack, frame, index, opening, conversation, parent, verified in rows:
             self.report.count("rows")
             if pack is None:
                 continue
@@ -256,12 +271,16 @@ class _Verification:
                 )
             if not (index < len(entry.nodes) and entry.nodes[index].hash == node_hash.hex()):
                 raise VerificationFailed(name, f"row {node_hash.hex()[:16]} is not at its place in the pack")
-            commitment = self.commitments.get((pack.hex(), opening))
-            if commitment is None:
+            stored = self.stored.get((pack.hex(), opening))
+            if stored is None:
                 raise VerificationFailed(
                     name, f"row {node_hash.hex()[:16]} has another opening than its pack"
                 )
-            by_conversation.setdefault(conversation, []).append(commitment)
+            if (parent, verified) != (stored.parent, stored.verified):
+                raise VerificationFailed(
+                    name, f"row {node_hash.hex()[:16]} says another parent or hash state than its node"
+                )
+            by_conversation.setdefault(conversation, []).append(stored.commitment)
         return by_conversation
 
     def _frames_of(self, pack: str) -> dict[bytes, FrameEntry]:
@@ -280,7 +299,9 @@ class _Verification:
             object_name(ref.kind, ref.base, ref.sha256) for ref, _ in self.client.replica.named_objects()
         }
         for info in self._listed():
-            if info.name in named or slot_seq(info.name) is not None or info.name.startswith(PROBE):
+            seq = slot_seq(info.name)
+            read = seq is not None and seq < self.client.log.next_seq
+            if info.name in named or read or info.name.startswith(PROBE):
                 continue
             self._guard(lambda i=info: self._stranger(i))  # type: ignore[misc]
 
@@ -290,7 +311,7 @@ class _Verification:
     def _stranger(self, info: BlobInfo) -> None:
         prefix, digest = info.name.split("/")[0] + "/", info.name.rsplit("/", 1)[-1]
         if prefix not in PREFIX_OF_KIND.values():
-            kind = "an unknown name in the log" if prefix == LOG else "not an object of this format"
+            kind = "no slot the log has reached" if prefix == LOG else "not an object of this format"
             self.report.notices.append(Finding(info.name, f"is {kind}"))
             return
         if sha256(self.client.store.get(info.name)).hexdigest() != digest:
