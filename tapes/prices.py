@@ -8,7 +8,7 @@ it costs a quarter of a second, which a command that prices nothing must not pay
 from bisect import bisect_left
 from dataclasses import dataclass, field
 from datetime import datetime
-from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
+from decimal import ROUND_HALF_EVEN, Decimal
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
@@ -21,7 +21,7 @@ UNPRICED = "unpriced"
 _PROBE_TOKENS = 1_000_000  # USD per million tokens are micro-USD per token
 _PROBE_SEARCHES = 1_000_000
 _ONE = Decimal(1)
-usd_micro_max = 10**15  # a billion dollars for one call is a broken log, not a price
+recorded_usd_max = 10**9  # more for one call is a broken log, not a price
 models_max = 1_024  # looked-up models kept: a log may invent a new name on every line
 
 Context = tuple[tuple[str, str], ...]  # what genai-prices calls a price context, hashable
@@ -65,13 +65,9 @@ class PriceList:
 
 def recorded(usd: object) -> Cost | None:
     """The cost an agent wrote into its own log, in USD; None when that is no amount."""
-    if isinstance(usd, bool) or not isinstance(usd, int | float):
+    if isinstance(usd, bool) or not isinstance(usd, int | float) or not 0 <= usd <= recorded_usd_max:
         return None
-    try:
-        micro = (Decimal(repr(usd)) * _PROBE_TOKENS).quantize(_ONE, ROUND_HALF_EVEN)
-    except InvalidOperation:  # infinite, or more digits than any bill has
-        return None
-    return Cost(int(micro), "recorded") if 0 <= micro <= usd_micro_max else None
+    return Cost(int((Decimal(repr(usd)) * 1_000_000).quantize(_ONE, ROUND_HALF_EVEN)), "recorded")
 
 
 def computed(usage: Usage, model: str, provider: str, at: datetime | None, context: Context = ()) -> Cost:
