@@ -1,6 +1,6 @@
 """The commit client: one slot, one attempt, and then only that slot decides (DESIGN §4 "A 412 is not 'I lost'").
 
-journal the bytes and their slot (fsynced)  →  PUT if absent  →  read the slot whenever the answer is not a plain "created"
+journal the bytes and their slot (fsynced)  →  PUT if absent  →  read the slot and pin it, whatever the answer was
     equal bytes      committed, whatever the reply said
     different bytes  lost for good: read on, draft again for the next number, same commit id
     absent (404)     send the same bytes to the same slot again
@@ -9,11 +9,12 @@ journal the bytes and their slot (fsynced)  →  PUT if absent  →  read the sl
 import random
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from secrets import token_bytes
 
-from crypto.errors import BlobNotFound, StoreError, StoreUnknown, TapesError
-from store.blobs import BlobStore, PutOutcome
+from crypto.errors import StoreError, StoreUnknown, TapesError
+from store.blobs import BlobStore
 from store.limits import commit_attempts_max
 from store.names import slot_name
 from sync.drafts import DraftContext
@@ -72,7 +73,6 @@ class Committer:
         self._log.catch_up()
         if self._log.next_seq == entry.seq:
             won = self._settle(entry.seq, entry.data)
-            self._log.catch_up()
         else:
             slot = self._replica.slot(entry.seq)
             won = slot is not None and slot.data == entry.data
@@ -96,7 +96,6 @@ class Committer:
             # A kill after this line: resume() reads the slot and finishes or forgets the attempt.
             self._replica.journal_write(JournalEntry(seq, data))
             won = self._settle(seq, data)
-            self._log.catch_up()
             self._replica.journal_write(None)
             if won:
                 return Committed(seq, lost)
@@ -117,17 +116,21 @@ class Committer:
             )
 
     def _settle(self, seq: int, data: bytes) -> bool:
-        """Put `data` into slot `seq` until the slot is occupied; whether by us."""
+        """Put `data` into slot `seq` until the slot is occupied and pinned; whether by us.
+
+        What is pinned decides, not the reply: "created" may come from a store that lost the object, "exists" from a write
+        of our own, and one garbled read must not make us say the same thing twice.
+        """
         for _ in range(same_slot_attempts_max):
-            try:
-                if self._store.put_if_absent(slot_name(seq), data) is PutOutcome.CREATED:
-                    return True
-            except StoreUnknown:
-                pass  # perhaps written, perhaps not, perhaps still on its way: only the slot can tell
-            try:
-                return self._store.get(slot_name(seq)) == data
-            except BlobNotFound:
-                self._sleep(same_slot_wait_seconds)
+            with suppress(
+                StoreUnknown
+            ):  # perhaps written, perhaps not, perhaps still on its way: only the slot can tell
+                self._store.put_if_absent(slot_name(seq), data)
+            self._log.catch_up()
+            slot = self._replica.slot(seq)
+            if slot is not None:
+                return slot.data == data
+            self._sleep(same_slot_wait_seconds)
         raise StoreUnknown(
             f"{slot_name(seq)} stays absent after {same_slot_attempts_max} attempts",
             hint="the bucket does not answer writes; run the sync again later, it goes on from here",

@@ -1,15 +1,14 @@
 """Reading the log: fetch, judge and pin every slot, and refuse a bucket that takes back what it showed."""
 
 from collections.abc import Callable
-from hashlib import sha256
 from itertools import islice
 from pathlib import Path
 
-from crypto.errors import BlobNotFound, FormatBroken, VerificationFailed
+from crypto.errors import BlobNotFound, FormatBroken, StoreError, VerificationFailed
 from store.blobs import BlobStore
 from store.commits import commit_hash, parse, signature_holds
 from store.names import LOG, slot_name, slot_seq
-from sync.replica import Replica
+from sync.replica import Replica, Slot
 from sync.validity import LogPoint, Verdict, judge
 
 hole_witnesses_max = 64  # slots past a hole that are read to tell a lost commit from a stranger's files
@@ -67,9 +66,19 @@ class LogReader:
                 return None
             point = self.point
             verdict = judge(point, self._replica, seq, data)
+            if verdict.commit is None:
+                self._read_twice(seq, data)
             self._replica.accept(commit_hash(data), seq, data, verdict, point.prev)
         self._point, self._point_seq = verdict.point, seq
         return verdict
+
+    def _read_twice(self, seq: int, data: bytes) -> None:
+        """Refuse to pin as void what one torn answer showed: a valid commit vouches for its bytes, a void slot cannot."""
+        if self.fetch(seq) != data:
+            raise StoreError(
+                f"{slot_name(seq)} reads differently each time",
+                hint="the network or the store garbles answers: run the sync again",
+            )
 
     def refresh(self, on_slot: SlotSeen | None = None) -> int:
         """Check the pinned head, read on, and refuse a hole. 2 GETs and 1 LIST when nothing is new.
@@ -79,8 +88,8 @@ class LogReader:
         """
         head = self._replica.head()
         if head is not None:
-            found = self.fetch(head.seq)
-            if found is None or sha256(found).digest() != head.sha256:
+            found = self._fetch_pinned(head)
+            if found != head.data:
                 raise self._rolled_back(head.seq, head.data, found)
         listed = self._listed_after(head.seq if head is not None else None)
         came = self.catch_up(on_slot)
@@ -113,6 +122,11 @@ class LogReader:
         device = roster.devices.get(bytes.fromhex(commit.device))
         signed = device is not None and signature_holds(commit.model_dump(), device.keys.ed25519)
         return signed and (commit.team, commit.seq) == (roster.team.hex(), seq)
+
+    def _fetch_pinned(self, head: Slot) -> bytes | None:
+        """The pinned slot as the bucket has it; asked a second time before anybody is accused."""
+        found = self.fetch(head.seq)
+        return found if found == head.data else self.fetch(head.seq)
 
     def fetch(self, seq: int) -> bytes | None:
         """A slot's bytes, None only for a 404."""
