@@ -45,7 +45,7 @@ def test_s3_url_opens_s3(url: str, described: str, aws_environment: pytest.Monke
         "s3:/bucket",
         "s3://",
         "s3:///prefix",
-        "s3://b/x",
+        "s3://-b/x",
         "s3://Bucket/x",
         "s3://user:pw@bucket/x",
         "s3://bucket/../x",
