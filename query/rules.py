@@ -1,0 +1,87 @@
+"""The rules that make one row per node out of everybody's rows: whose metadata is shown, and what counts once.
+
+Input: `every_row` (`arrival`, in log order; `origin`; columns of store/manifest_schema.py without member, device and opening)
+and `origins` (origin, seq, team, member, device). Output: the table `rows` (query/source.py lists the columns), and the views
+`stored` (where each node's bytes lie) and `counts` (what each row adds to a sum).
+"""
+
+from typing import Final
+
+# DESIGN §4 "Metadata": node hashes do not cover it, so of several rows of a node the one shown comes from the member who
+# committed the node first; of that member's, the largest output (a later import saw the message complete), then the later
+# commit. So nobody rewrites another's metadata by pushing the same node again. A row without a commit (seq null) has no rival:
+# it is only taken in where no commit has the node.
+_WINNERS: Final = """
+CREATE TABLE winners AS
+WITH said AS (
+    SELECT hash, arrival, pack IS NOT NULL AS placed, coalesce(output, -1) AS output, seq, team, member
+    FROM every_row JOIN origins USING (origin)
+), nodes AS (
+    SELECT hash, count(*) AS times, min(arrival) AS arrival, arg_min(member, arrival) AS first_member, min(seq) AS first_seq,
+        bool_or(team) AS team, bool_or(placed) AS placed
+    FROM said GROUP BY hash
+), rivals AS (
+    SELECT said.hash, said.arrival, said.placed, ROW(member = first_member, output, seq, said.arrival) AS rank
+    FROM said JOIN nodes USING (hash) WHERE times > 1
+), best AS (
+    SELECT hash, arg_max(arrival, rank) AS arrival, arg_max(arrival, rank) FILTER (placed) AS placed_arrival
+    FROM rivals GROUP BY hash
+), chosen AS (
+    SELECT arrival, if(placed, arrival, NULL) AS placed_arrival, first_seq, team FROM nodes WHERE times = 1
+    UNION ALL
+    SELECT best.arrival, best.placed_arrival, first_seq, team FROM nodes JOIN best USING (hash)
+)
+SELECT row_number() OVER (ORDER BY arrival) - 1 AS id, * FROM chosen
+"""
+
+# Rows that share a usage id are re-logs of one model call: replays, forks, a message read while it was still growing. Its tokens
+# and its cost count once, by the row with the largest output; ties go to the earliest commit, then to the smallest hash.
+_USAGE: Final = """
+CREATE TABLE relogs AS
+SELECT usage_id, arg_min(id, ROW(-coalesce(output, -1), coalesce(first_seq, 9223372036854775807), hash)) AS counted_id
+FROM every_row JOIN winners USING (arrival) WHERE usage_id IS NOT NULL
+GROUP BY usage_id HAVING count(*) > 1
+"""
+
+_ROWS: Final = """
+CREATE TABLE rows AS
+SELECT id, every_row.* EXCLUDE (arrival), member, device, seq, first_seq,
+    CASE WHEN seq IS NOT NULL THEN if(winners.team, 'team', 'private') END AS space,
+    counted_id IS NULL OR counted_id = id AS counted
+FROM every_row JOIN winners USING (arrival) JOIN origins USING (origin) LEFT JOIN relogs USING (usage_id)
+"""
+
+# Where each node's bytes lie: by its shown row, or, where that carries metadata only, by the best row that has a place.
+_ELSEWHERE: Final = """
+CREATE TABLE elsewhere AS
+SELECT hash, true AS elsewhere, origin, hash_version, stored_bytes, pack, frame_offset, frame_length, frame_sha256, frame_index
+FROM every_row JOIN winners ON every_row.arrival = winners.placed_arrival WHERE winners.placed_arrival <> winners.arrival
+"""
+_STORED: Final = """
+CREATE VIEW stored AS
+SELECT hash, false AS elsewhere, origin, hash_version, stored_bytes, pack, frame_offset, frame_length, frame_sha256, frame_index
+FROM rows WHERE pack IS NOT NULL UNION ALL FROM elsewhere
+"""
+
+# What a row adds to a sum: nothing where its model call is counted by another row.
+_COUNTS: Final = """
+CREATE VIEW counts AS
+SELECT id,
+    if(counted, coalesce(input_uncached, 0), 0) AS input_uncached,
+    if(counted, coalesce(cache_read, 0), 0) AS cache_read,
+    if(counted, coalesce(cache_write, 0), 0) AS cache_write,
+    if(counted, coalesce(output, 0), 0) AS output,
+    if(counted, coalesce(cost_usd_micro, 0), 0) AS cost_usd_micro,
+    if(counted AND cost_source = 'unpriced', 1, 0) AS unpriced
+FROM rows
+"""
+
+STEPS: Final = (
+    _WINNERS,
+    _USAGE,
+    _ROWS,
+    _ELSEWHERE,
+    _STORED,
+    _COUNTS,
+    *(f"DROP TABLE {scaffold}" for scaffold in ("winners", "relogs", "every_row", "known")),
+)
