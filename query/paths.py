@@ -1,0 +1,210 @@
+"""Paths: what each way from a root to a head used, folded from the segments of the forest."""
+
+from array import array
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+import pyarrow as pa
+
+from query.engine import Engine
+from query.forest import Forest, grow, nowhere
+from query.heads import superseded
+
+_PARENTS: Final = """
+SELECT coalesce(parent.id, -1) FROM rows LEFT JOIN rows AS parent ON parent.hash = rows.parent ORDER BY rows.id
+"""
+# Of project and agent the first one along the path is shown (tapes.md §3.6); arg_min passes over nulls.
+_SEGMENTS: Final = """
+WITH stretches AS (
+    SELECT segment, arg_min(hash, position) AS first_hash,
+        arg_min(project, position) AS project, arg_min(agent, position) AS agent,
+        list(DISTINCT model) FILTER (model IS NOT NULL) AS models,
+        epoch_us(min(created_us)) AS started_us, epoch_us(max(created_us)) AS ended_us,
+        bool_or(kind IS DISTINCT FROM 'session') AS spoken, bool_and(seq IS NOT NULL) AS synced,
+        count(*) FILTER (kind = 'message') AS turns, sum(counts.input_uncached) AS input_uncached,
+        sum(counts.cache_read) AS cache_read, sum(counts.cache_write) AS cache_write, sum(counts.output) AS output,
+        sum(counts.cost_usd_micro) AS cost_usd_micro, sum(unpriced) AS unpriced
+    FROM places JOIN rows USING (id) JOIN counts USING (id) WHERE segment >= 0 GROUP BY segment
+)
+SELECT stretches.*, leaves.leaf, rows.hash, rows.conversation, rows.member, rows.space, rows.harness_session
+FROM stretches LEFT JOIN leaves USING (segment) LEFT JOIN rows USING (id) ORDER BY segment
+"""
+_head_columns = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """Tokens by class; the classes add up, nothing overlaps."""
+
+    input_uncached: int
+    cache_read: int
+    cache_write: int
+    output: int
+
+    def __add__(self, other: "Tokens") -> "Tokens":
+        return Tokens(
+            self.input_uncached + other.input_uncached,
+            self.cache_read + other.cache_read,
+            self.cache_write + other.cache_write,
+            self.output + other.output,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """What is known of a run of nodes. `spoken`: not only synthetic session nodes; `synced`: all of them committed."""
+
+    root: str  # hash of the first node, hex
+    project: str | None
+    agent: str | None
+    models: frozenset[str]
+    started_us: int | None  # since 1970 UTC
+    ended_us: int | None
+    spoken: bool
+    synced: bool
+    turns: int
+    tokens: Tokens
+    cost_usd_micro: int
+    unpriced: int
+
+    def then(self, below: "Stretch") -> "Stretch":
+        """This stretch and the one below it."""
+        return Stretch(
+            root=self.root,
+            project=self.project if self.project is not None else below.project,
+            agent=self.agent if self.agent is not None else below.agent,
+            # Most forks add no model: sharing the set keeps a deep comb of forks linear in memory.
+            models=self.models if below.models <= self.models else self.models | below.models,
+            started_us=min(_known(self.started_us, below.started_us), default=None),
+            ended_us=max(_known(self.ended_us, below.ended_us), default=None),
+            spoken=self.spoken or below.spoken,
+            synced=self.synced and below.synced,
+            turns=self.turns + below.turns,
+            tokens=self.tokens + below.tokens,
+            cost_usd_micro=self.cost_usd_micro + below.cost_usd_micro,
+            unpriced=self.unpriced + below.unpriced,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The leaf that a session is named by. Hashes and ids are hex; `space` None: only on this device."""
+
+    hash: str
+    conversation: str
+    member: str | None
+    space: str | None
+    harness_session: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """A session: its head, all that leads to it, and the tree it stands in (the number of the root's segment)."""
+
+    head: Head
+    whole: Stretch
+    tree: int
+
+
+@dataclass(frozen=True, slots=True)
+class Paths:
+    """The paths of a source, newest end first, those without a time last, ties by head."""
+
+    forest: Forest
+    known: list[Path]
+
+
+def read_paths(engine: Engine) -> Paths:
+    """All sessions of `rows`: paths that end in a head and on which somebody speaks."""
+    forest = grow(read_parents(engine))
+    with engine.table("places", _places(forest)):
+        with engine.table("leaves", _leaves(forest, set())):
+            hidden = superseded(engine, forest)
+        with engine.table("leaves", _leaves(forest, hidden)):
+            known = [path for path in _fold(engine.stream(_SEGMENTS), forest) if path.whole.spoken]
+    known.sort(key=lambda path: (-_ended(path), path.head.hash))
+    return Paths(forest, known)
+
+
+def read_parents(engine: Engine) -> list[int]:
+    """The number of each node's parent, by node number; `nowhere` where no row has it."""
+    return engine.integers(_PARENTS)
+
+
+def _fold(segments: Iterator[tuple[Any, ...]], forest: Forest) -> Iterator[Path]:
+    """Each segment joined to the stretch above it, which came before; only stretches that fork are kept."""
+    above: dict[int, Stretch] = {}
+    trees: dict[int, int] = {}
+    for number, *columns in segments:
+        stretch, parent = _stretch(columns), forest.above[number]
+        tree = number if parent == nowhere else trees[parent]
+        if parent != nowhere:
+            stretch = above[parent].then(stretch)
+        head = _head(columns[-_head_columns:])
+        if head is not None:
+            yield Path(head, stretch, tree)
+        elif forest.leaf[number] == nowhere:
+            above[number], trees[number] = stretch, tree
+
+
+def _stretch(columns: list[Any]) -> Stretch:
+    first_hash, project, agent, models, started_us, ended_us, spoken, synced, turns, *sums = columns
+    return Stretch(
+        root=first_hash.hex(),
+        project=project,
+        agent=agent,
+        models=frozenset(models or ()),
+        started_us=started_us,
+        ended_us=ended_us,
+        spoken=spoken,
+        synced=synced,
+        turns=turns,
+        tokens=Tokens(*sums[:4]),
+        cost_usd_micro=sums[4],
+        unpriced=sums[5],
+    )
+
+
+def _head(columns: list[Any]) -> Head | None:
+    leaf, digest, conversation, member, space, harness_session = columns
+    if leaf is None:
+        return None
+    return Head(digest.hex(), conversation.hex(), member and member.hex(), space, harness_session)
+
+
+def _ended(path: Path) -> float:
+    return path.whole.ended_us if path.whole.ended_us is not None else float("-inf")
+
+
+def _known(*times: int | None) -> list[int]:
+    return [time for time in times if time is not None]
+
+
+def _places(forest: Forest) -> pa.Table:
+    count = len(forest.segment)
+    return pa.table(
+        {
+            "id": pa.array(range(count), pa.int64()),
+            "segment": _column(forest.segment),
+            "position": _column(forest.position),
+        }
+    )
+
+
+def _leaves(forest: Forest, hidden: set[int]) -> pa.Table:
+    ends = [
+        (number, leaf) for number, leaf in enumerate(forest.leaf) if leaf != nowhere and leaf not in hidden
+    ]
+    return pa.table(
+        {
+            "segment": pa.array([number for number, _ in ends], pa.int32()),
+            "id": pa.array([leaf for _, leaf in ends], pa.int64()),
+            "leaf": pa.array([True] * len(ends), pa.bool_()),
+        }
+    )
+
+
+def _column(numbers: "array[int]") -> pa.Array:
+    """The array's own memory as an Arrow column."""
+    return pa.Array.from_buffers(pa.int32(), len(numbers), [None, pa.py_buffer(numbers)])

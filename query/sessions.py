@@ -1,0 +1,153 @@
+"""The session list: every path from a root to a leaf, what it used, and the totals in which each node counts once."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from crypto.errors import UsageError
+from query.paths import Head, Path, Paths, Tokens, read_paths
+from query.source import Source
+
+prefix_chars_min = 4
+_candidates_shown = 5
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_TOTALS: Final = """
+SELECT count(*), coalesce(sum(input_uncached), 0), coalesce(sum(cache_read), 0), coalesce(sum(cache_write), 0),
+    coalesce(sum(output), 0), coalesce(sum(cost_usd_micro), 0), coalesce(sum(unpriced), 0)
+FROM counts
+"""
+_ALIAS_IS: Final = "SELECT id FROM rows WHERE harness_session = ?"
+_ALIAS_STARTS: Final = "SELECT id FROM rows WHERE starts_with(harness_session, ?)"
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A path root → leaf, named by its leaf. Ids are hex, times RFC 3339 UTC, money micro-USD.
+
+    `cost_usd_micro` is the sum of known costs; the `unpriced_turns` model calls are not in it. `synced`: every node of the path
+    is in the bucket. `space` and `member` are the leaf's; `space` None: only on this device.
+    """
+
+    id: str
+    conversation: str
+    project: str | None
+    agent: str | None
+    models: tuple[str, ...]
+    member: str | None
+    started_at: str | None
+    ended_at: str | None
+    turns: int
+    tokens: Tokens
+    cost_usd_micro: int
+    unpriced_turns: int
+    space: str | None
+    synced: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Each node once, also those that hang from no root and are on no path."""
+
+    nodes: int
+    tokens: Tokens
+    cost_usd_micro: int
+    unpriced_turns: int
+
+
+@dataclass(frozen=True, slots=True)
+class SessionList:
+    """The sessions, newest end first, and the totals over all nodes."""
+
+    sessions: tuple[Session, ...]
+    totals: Totals
+
+
+def list_sessions(source: Source) -> SessionList:
+    """All sessions of a source. Equal rows give equal lists, in whatever order they came in."""
+    paths = read_paths(source.engine)
+    return SessionList(tuple(map(_session, paths.known)), _totals(source))
+
+
+def resolve(source: Source, prefix: str) -> str:
+    """The head (64 hex digits) that a prefix of a head, a root, a conversation id or a harness session id names.
+
+    What has several heads names its newest. UsageError when no head is meant, or several are.
+    """
+    if len(prefix) < prefix_chars_min:
+        raise UsageError(
+            f"{prefix!r} is too short for an id", hint=f"give at least {prefix_chars_min} characters"
+        )
+    found = sorted(_meant(source, prefix))
+    if not found:
+        raise UsageError(f"no session is named {prefix!r}", hint="`tapes sessions` lists what there is")
+    if len(found) > 1:
+        more = ", …" if len(found) > _candidates_shown else ""
+        raise UsageError(
+            f"{prefix!r} names {len(found)} sessions: {', '.join(found[:_candidates_shown])}{more}",
+            hint="give more characters of the one you mean",
+        )
+    return found[0]
+
+
+def _meant(source: Source, prefix: str) -> set[str]:
+    """The heads that a prefix could mean. A whole name means what bears it, even where a longer name starts the same."""
+    paths = read_paths(source.engine)
+    start = prefix.lower()
+    newest: dict[str, str] = {}  # paths come newest first, so the first head seen of a name is its newest
+    for path in paths.known:
+        for name in (path.head.hash, path.head.conversation, path.whole.root):
+            if name.startswith(start):
+                newest.setdefault(name, path.head.hash)
+    if start in newest:
+        return {newest[start]}
+    whole = _aliased(source, paths, _ALIAS_IS, prefix)
+    return whole or set(newest.values()) | _aliased(source, paths, _ALIAS_STARTS, prefix)
+
+
+def _aliased(source: Source, paths: Paths, query: str, alias: str) -> set[str]:
+    """The newest head of each tree in which the agent's session id occurs, preferring heads of that very session to forks."""
+    trees = {paths.forest.tree(node) for (node,) in source.engine.all(query, [alias])}
+    newest: dict[int, Head] = {}
+    for path in paths.known:
+        if path.tree in trees:
+            kept = newest.setdefault(path.tree, path.head)
+            if not _of_session(kept, alias) and _of_session(path.head, alias):
+                newest[path.tree] = path.head
+    return {head.hash for head in newest.values()}
+
+
+def _of_session(head: Head, alias: str) -> bool:
+    return head.harness_session is not None and head.harness_session.startswith(alias)
+
+
+def _totals(source: Source) -> Totals:
+    [(nodes, *used, cost, unpriced)] = source.engine.all(_TOTALS)
+    return Totals(nodes, Tokens(*used), cost, unpriced)
+
+
+def _session(path: Path) -> Session:
+    head, whole = path.head, path.whole
+    return Session(
+        id=head.hash,
+        conversation=head.conversation,
+        project=whole.project,
+        agent=whole.agent,
+        models=tuple(sorted(whole.models)),
+        member=head.member,
+        started_at=_time(whole.started_us),
+        ended_at=_time(whole.ended_us),
+        turns=whole.turns,
+        tokens=whole.tokens,
+        cost_usd_micro=whole.cost_usd_micro,
+        unpriced_turns=whole.unpriced,
+        space=head.space,
+        synced=whole.synced,
+    )
+
+
+def _time(since_1970_us: int | None) -> str | None:
+    """As nodes spell their `created_at`."""
+    if since_1970_us is None:
+        return None
+    when = _EPOCH + timedelta(microseconds=since_1970_us)
+    return when.isoformat(timespec="microseconds").replace("+00:00", "Z")
