@@ -1,0 +1,215 @@
+"""A session's nodes, root first: the same on every laptop that pulled the same log.
+
+A node comes from the local store where the shown row says that this very device pushed those very bytes, or nobody pushed any;
+else its frame is fetched, even if the node is here too: another device's import of the same turn may differ in what the hash does
+not cover, and `show` must not depend on who looks.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import pyarrow as pa
+
+from crypto.errors import StoreError, TapesError, UsageError, VerificationFailed
+from query.engine import Engine
+from query.forest import nowhere
+from query.paths import read_parents
+from query.source import Source
+from store.local import local_node_bytes_max
+from store.names import object_name
+from store.node_parse import node_from_bytes
+from store.nodes import Cost, Node, Usage
+from store.packs import FramePlace, frame_name, open_placed_frame
+
+_STEPS: Final = """
+SELECT rows.hash, rows.parent, seq, device, stop_reason, input_uncached, cache_read, cache_write, output, cache_write_1h,
+    cost_usd_micro, cost_source, cost_table, stored.elsewhere, stored.origin, stored.hash_version IS NOT NULL,
+    stored.stored_bytes, stored.pack, stored.frame_offset, stored.frame_length, stored.frame_sha256, stored.frame_index
+FROM path JOIN rows USING (id) LEFT JOIN stored ON stored.hash = rows.hash ORDER BY step
+"""
+_shown_columns = 8
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a manifest says the bytes are; `elsewhere`: that row is not the one whose metadata is shown."""
+
+    elsewhere: bool
+    origin: int
+    verified: bool
+    stored_bytes: int
+    pack: str
+    frame: FramePlace
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """One node of the path as its shown row has it; `committed` False: only on this device."""
+
+    hash: str
+    parent: str | None
+    committed: bool
+    device: bytes | None
+    stop_reason: str | None
+    usage: Usage | None
+    cost: Cost | None
+    place: _Place | None
+
+
+def load(source: Source, head: str) -> list[Node]:
+    """The nodes from root to `head` (64 hex digits). A missing parent ends the way up; nodes that fit no era are marked.
+
+    UsageError for a head that is not in the source, VerificationFailed naming pack and frame for bytes that are not what their
+    manifest says, StoreError when the bucket is needed and away.
+    """
+    steps = list(_steps(source.engine, head))
+    reader = _Reader(source)
+    found: dict[str, Node] = {}
+    frames: dict[tuple[int, FramePlace], list[tuple[_Step, _Place]]] = {}
+    for step in steps:
+        node, place = reader.near(step), step.place
+        if node is not None:
+            found[step.hash] = node
+        elif place is not None:
+            frames.setdefault((place.origin, place.frame), []).append((step, place))
+        else:
+            raise VerificationFailed(f"node {step.hash}", "no manifest says where its bytes are")
+    for neighbours in frames.values():  # one frame holds many nodes of a session: it is read and opened once
+        found.update(reader.far(neighbours))
+    return [found[step.hash] for step in steps]
+
+
+class _Reader:
+    """Reads nodes from here or from the bucket."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._device = source.client.identity.device_id if source.client else None
+
+    def near(self, step: _Step) -> Node | None:
+        """The node from the local store, if that is what everybody else sees."""
+        place = step.place
+        if not step.committed or place is None:
+            return self._unplaced(step)
+        if place.elsewhere or step.device != self._device:
+            return None
+        # The local store only ever betters a node's usage: equal output and length mean that it is as it was when pushed.
+        node, size_bytes = self._local(step.hash)
+        if node is None or size_bytes != place.stored_bytes:
+            return None
+        return node if _output(node.usage) == _output(step.usage) else None
+
+    def far(self, steps: Sequence[tuple[_Step, _Place]]) -> dict[str, Node]:
+        """Nodes of one frame. Without the bucket, local copies do: a laptop on a train still shows its own sessions."""
+        try:
+            nodes, name = self._frame(steps[0][1])
+        except StoreError:
+            copies = {step.hash: self._local(step.hash)[0] for step, _ in steps}
+            here = {node_hash: node for node_hash, node in copies.items() if node is not None}
+            if len(here) < len(copies):
+                raise
+            return here
+        return {step.hash: _checked(step, place, nodes, name) for step, place in steps}
+
+    def _unplaced(self, step: _Step) -> Node | None:
+        """A node that only the local store can have; None where even that lacks what some commit speaks of."""
+        node, _ = self._local(step.hash)
+        if step.committed:
+            return node and _with_metadata(node, step)
+        if node is None:
+            raise TapesError(f"node {step.hash} vanished from the local store", hint="run the command again")
+        return node
+
+    def _local(self, node_hash: str) -> tuple[Node | None, int]:
+        data = self._source.local.get_bytes(node_hash) if self._source.local else None
+        if data is None:
+            return None, 0
+        return node_from_bytes(data, f"local node {node_hash}", bytes_max=local_node_bytes_max), len(data)
+
+    def _frame(self, place: _Place) -> tuple[tuple[bytes, ...], str]:
+        """The stored nodes of a frame, and what errors call it."""
+        client, manifest = self._source.client, self._source.origins[place.origin].manifest
+        if client is None or manifest is None:
+            raise TapesError("a node of this session is in the bucket, and no bucket is configured")
+        ref = client.replica.object_ref(place.pack)
+        if ref is None or ref.kind != "pack":
+            raise VerificationFailed(f"pack {place.pack}", "a manifest speaks of it, but no commit names it")
+        name, frame = object_name("pack", ref.base, ref.sha256), place.frame
+        sealed = client.cache.frame(ref, frame.offset, frame.length, frame.sha256.hex())
+        key = client.keychain.at(client.roster, manifest.space, manifest.epoch)
+        return open_placed_frame(key, frame, sealed, name).nodes, frame_name(name, frame)
+
+
+def _checked(step: _Step, place: _Place, nodes: Sequence[bytes], name: str) -> Node:
+    """The node at its place in an opened frame, if it is what its row says: a row is only a member's word."""
+    if place.index >= len(nodes):
+        raise VerificationFailed(name, f"has no node {place.index}, where a manifest puts {step.hash}")
+    node = node_from_bytes(nodes[place.index], f"{name} node {place.index}")
+    if node.hash != step.hash:
+        raise VerificationFailed(name, f"has node {node.hash} where a manifest puts {step.hash}")
+    if place.verified and not node.verified:
+        raise VerificationFailed(name, f"the content of node {node.hash} does not have that hash")
+    if node.parent_hash != step.parent:
+        raise VerificationFailed(name, f"node {node.hash} has another parent than its manifest says")
+    return _with_metadata(node, step) if place.elsewhere else node
+
+
+def _with_metadata(node: Node, step: _Step) -> Node:
+    """The node with what the shown row alone knows better: a model call's usage, cost and end."""
+    return replace(node, stop_reason=step.stop_reason, usage=step.usage, cost=step.cost)
+
+
+def _output(usage: Usage | None) -> int | None:
+    return usage.output if usage is not None else None
+
+
+def _steps(engine: Engine, head: str) -> Iterator[_Step]:
+    """The path from the root to `head`, from the rows alone. Hostile rows may go in a circle: the second meeting ends it."""
+    known = engine.all("SELECT id FROM rows WHERE lower(hex(hash)) = ?", [head])
+    if not known:
+        raise UsageError(f"no node {head}", hint="`tapes sessions` lists what there is")
+    parents = read_parents(engine)
+    path: dict[int, None] = {}
+    node = known[0][0]
+    while node != nowhere and node not in path:
+        path[node] = None
+        node = parents[node]
+    steps = pa.table(
+        {"id": pa.array(path, pa.int64()), "step": pa.array(range(len(path), 0, -1), pa.int64())}
+    )
+    with engine.table("path", steps):
+        for digest, parent, seq, device, stop_reason, *rest in engine.stream(_STEPS):
+            yield _Step(
+                hash=digest.hex(),
+                parent=parent and parent.hex(),
+                committed=seq is not None,
+                device=device,
+                stop_reason=stop_reason,
+                usage=_usage(rest[:5]),
+                cost=_cost(rest[5:_shown_columns]),
+                place=_place(rest[_shown_columns:]),
+            )
+
+
+def _usage(counts: list[int | None]) -> Usage | None:
+    """Counts in the order of Usage; none of them known means that the node is no model call."""
+    if all(count is None for count in counts):
+        return None
+    fresh, read, written, output, written_1h = (count or 0 for count in counts)
+    return Usage(fresh, read, written, output, written_1h)
+
+
+def _cost(columns: list[Any]) -> Cost | None:
+    usd_micro, origin, table = columns
+    return Cost(usd_micro, origin, table) if origin is not None else None
+
+
+def _place(columns: list[Any]) -> _Place | None:
+    elsewhere, origin, verified, stored_bytes, pack, offset, length, digest, index = columns
+    if pack is None:
+        return None
+    return _Place(
+        elsewhere, origin, verified, stored_bytes, pack.hex(), FramePlace(offset, length, digest), index
+    )
