@@ -134,7 +134,9 @@ def _read(path: Path) -> dict[str, Any]:
             f"{path} is not TOML: {error}", hint="correct that line, or remove the file"
         ) from None
     except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error.strerror}", hint="check its permissions") from None
+        raise UsageError(
+            f"{path} cannot be read: {error.strerror}", hint="check its permissions, or set TAPES_HOME"
+        ) from None
 
 
 def _flatten(path: Path, document: Mapping[str, Any]) -> dict[str, str]:

@@ -1,10 +1,15 @@
 """`tapes config set`."""
 
-from typing import Annotated
+from typing import Annotated, Final
 
 from cyclopts import Parameter
 
 from tapes.commands.context import Flags, begin, no_flags
+
+_CONSEQUENCE: Final = {
+    "team": "From the next sync on, the whole team can read these conversations, their earlier turns included.",
+    "private": "Only what is pushed from now on is private; what the team has, it keeps.",
+}
 
 
 def config_set(
@@ -25,4 +30,6 @@ def config_set(
         run.out.answer("config-set", {"key": key, "value": now.value, "origin": now.origin})
     else:
         run.out.say(f"{key} = {value}")
+    if key.startswith("default-visibility"):
+        run.out.say(_CONSEQUENCE[value])
     return 0

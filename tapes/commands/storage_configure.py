@@ -24,10 +24,9 @@ def storage_configure(
     """Name the bucket. It is probed first, and nothing is saved if it fails. Credentials are the usual AWS ones."""
     run = begin(flags)
     wanted = _wanted(run, bucket, endpoint_url, region)
+    store = open_store(wanted.url, endpoint_url=wanted.endpoint_url, region=wanted.region)
     run.out.say("probing the bucket: 16 writers race for the same names …")
-    report = probe_put_if_absent(
-        open_store(wanted.url, endpoint_url=wanted.endpoint_url, region=wanted.region)
-    )
+    report = probe_put_if_absent(store)
     run.home.prepare()
     if run.home.identity.exists():
         _refuse_another_teams(run, wanted)

@@ -25,8 +25,8 @@ def standing_lines(fields: Mapping[str, Any]) -> Iterator[str]:
 def sync_lines(report: SyncReport, fields: Mapping[str, Any]) -> Iterator[str]:
     """What one sync did."""
     yield (
-        f"pulled {report.pulled_nodes} turns in {report.pulled_slots} commits,"
-        f" pushed {report.pushed_nodes} turns in {report.pushed_commits} commits"
+        f"pulled {report.pulled_nodes} turns in {report.pulled_manifests} pushes of others,"
+        f" pushed {report.pushed_nodes} turns in {report.pushed_commits} of our own"
     )
     requests, moved = fields["requests"], fields["bytes"]
     asked = ", ".join(f"{number} {kind}" for kind, number in requests.items() if number)
@@ -46,7 +46,7 @@ def plan_lines(plan: Sequence[PlannedConversation]) -> Iterator[str]:
         (
             each.conversation,
             each.space,
-            f"{each.nodes} turns" + (f" ({each.ancestors} of them older)" if each.ancestors else ""),
+            f"{each.nodes} turns" + (f" ({each.ancestors} as ancestors)" if each.ancestors else ""),
             figures.size(each.bytes),
             each.project or "",
         )

@@ -33,7 +33,9 @@ def render_transcript(session: str, nodes: Sequence[Node], folding: Folding) -> 
 
 def _heading(session: str, nodes: Sequence[Node]) -> Iterator[RenderableType]:
     yield Rule(Text(f"session {figures.short_id(session)}", style="bold"), align="left", characters="─")
-    times = [node.created_at for node in nodes if node.created_at]
+    times = sorted(
+        node.created_at for node in nodes if node.created_at
+    )  # clocks go back, subagents run beside
     begin, end = (times[0], times[-1]) if times else (None, None)
     output = sum(node.usage.output for node in nodes if node.usage)
     facts = {
