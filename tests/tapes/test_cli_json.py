@@ -1,0 +1,121 @@
+"""`--json`: every command answers as docs/json.md says, field by field."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tapes.cli import COMMANDS
+from tests.command_line import HOUSE, SAMPLE, Person
+
+_TYPES: dict[str, type | tuple[type, ...]] = {
+    "string": str,
+    "integer": int,
+    "boolean": bool,
+    "array": list,
+    "object": dict,
+    "open object": dict,
+    "null": type(None),
+}
+
+
+def _documented() -> dict[str, dict[str, str]]:
+    """`{command: {field path: type}}` of docs/json.md."""
+    commands: dict[str, dict[str, str]] = {}
+    for section in re.split(r"^## ", (HOUSE / "docs" / "json.md").read_text(), flags=re.MULTILINE)[1:]:
+        name = section.splitlines()[0].removeprefix("tapes ")
+        commands[name] = dict(re.findall(r"^\| `([^`]+)` \| ([a-z ]+?) \|", section, re.MULTILINE))
+    commands["storage sync"] = commands["storage status"] | commands["storage sync"]
+    return commands
+
+
+def _fields(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Every field path of an answer with its value; array items share one path."""
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            here = f"{path}.{name}" if path else name
+            yield here, inner
+            yield from _fields(inner, here)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _fields(item, f"{path}[]")
+
+
+def _fits(value: Any, said: str) -> bool:
+    kinds = said.split(" or ")
+    return any(
+        isinstance(value, _TYPES[kind]) and not (kind == "integer" and isinstance(value, bool))
+        for kind in kinds
+    )
+
+
+def _hold(command: str, answer: dict[str, Any]) -> None:
+    """The answer has exactly the documented fields, each of its type."""
+    said = _documented()[command]
+    open_ones = [path for path, kind in said.items() if kind.startswith("open object")]
+    for path, value in _fields(answer):
+        if any(path.startswith(f"{opened}.") for opened in open_ones):
+            continue
+        assert path in said, f"{command}: {path} is not in docs/json.md"
+        assert _fits(value, said[path]), f"{command}: {path} is {value!r}, said to be {said[path]}"
+    top = {path for path in said if "." not in path and "[]" not in path}
+    assert top == set(answer), command
+
+
+@pytest.fixture(scope="module")
+def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """One answer of every command, from two people's first day."""
+    folder = tmp_path_factory.mktemp("answers")
+    ada, bob = Person(folder / "ada"), Person(folder / "bob")
+    given: dict[str, Any] = {}
+    given["init"] = ada.json("init", "--yes", "--name", "Ada", "--kit-out", folder / "ada.kit")
+    given["import claude"] = ada.json("import", "claude", SAMPLE)
+    bob.init("Bob")
+    given["storage configure"] = ada.json("storage", "configure", "--bucket", (folder / "bucket").as_uri())
+    given["storage set-provider"] = ada.json("storage", "set-provider", "hybrid")
+    given["config set"] = ada.json("config", "set", "default-visibility", "team")
+    given["config get"] = ada.json("config", "get", "default-visibility")
+    given["config list"] = ada.json("config", "list")
+    given["team create"] = ada.json("team", "create", "Engine")
+    given["dry run"] = ada.json("storage", "sync", "--dry-run")
+    given["storage sync"] = ada.json("storage", "sync")
+    given["storage status"] = ada.json("storage", "status")
+    given["team invite"] = ada.json("team", "invite")
+    (folder / "link").write_text(given["team invite"]["link"])
+    given["team join"] = bob.json("team", "join", "--link-file", folder / "link")
+    given["team members"] = bob.json("team", "members")
+    given["sessions"] = ada.json("sessions")
+    given["show"] = ada.json("show", given["sessions"]["sessions"][0]["id"][:16])
+    given["doctor"] = ada.json("doctor")
+    given["verify"] = ada.json("verify")
+    return given
+
+
+@pytest.mark.parametrize("command", [command.words for command in COMMANDS])
+def test_every_command_answers_as_documented(command: str, answers: dict[str, Any]) -> None:
+    """No field more, none less at the top, each of its type; the schema names command and version."""
+    _hold(command, answers[command])
+    shown = _documented()[command]
+    assert "string" == shown["schema"]
+    assert re.fullmatch(r"tapes/[a-z-]+/0", answers[command]["schema"])
+
+
+def test_a_dry_run_lists_its_plan_and_changes_nothing(answers: dict[str, Any]) -> None:
+    """Each conversation with its space, nodes and bytes; afterwards all of it is still to be pushed."""
+    _hold("storage sync", answers["dry run"])
+    plan = answers["dry run"]["plan"]
+
+    assert sum(each["nodes"] for each in plan) == answers["import claude"]["nodes_new"]
+    assert {"team"} == {each["space"] for each in plan}
+    assert answers["dry run"]["pending_push"] == answers["import claude"]["nodes_new"]
+    assert answers["storage sync"]["pushed"]["nodes"] == answers["import claude"]["nodes_new"]
+
+
+def test_no_json_command_speaks_on_stdout_before_it_has_an_answer(tmp_path: Path) -> None:
+    """A failed command leaves stdout empty: a script never parses half an answer."""
+    nobody = Person(tmp_path / "nobody")
+    for words in (["show", "0123"], ["storage", "sync"], ["team", "invite"], ["verify"]):
+        done = nobody.tapes(*words, "--json")
+        assert ("", True) == (done.out, done.code > 0)
