@@ -155,7 +155,8 @@ def _shown(commits: Sequence[Commit], own: Sequence[Said]) -> dict[str, Shown]:
         if shown.said.usage_id is not None:
             calls[shown.said.usage_id].append(shown)
     for logged in calls.values():
-        logged.sort(key=lambda one: (-one.output, one.first_seq, name(one.said.node)))
+        first = min(logged, key=lambda one: one.first_seq).member
+        logged.sort(key=lambda one: (one.member != first, -one.output, one.first_seq, name(one.said.node)))
         for again in logged[1:]:
             nodes[again.said.node] = replace(again, counted=False)
     return nodes

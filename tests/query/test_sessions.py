@@ -164,6 +164,16 @@ def test_another_members_node_hides_no_session() -> None:
     assert {"n1", "n2"} == set(heads([rows, lie]))
 
 
+def test_another_member_cannot_zero_a_count() -> None:
+    """Whoever copies a usage id with a larger output has its own row left out, not the row of the first committer."""
+    rows = Commit((Said("n1", usage_id="call", used=(1, 1, 1, 5)),))
+    lie = Commit((Said("n2", usage_id="call", used=(1, 1, 1, 900)),), member="ben")
+    with source_of([rows, lie]) as source:
+        totals = list_sessions(source).totals
+
+    assert 5 == totals.tokens.output
+
+
 def test_session_nodes_alone_are_no_session() -> None:
     """The importer's synthetic roots count as nodes, not as turns, and a path of nothing else is not listed."""
     roots = [Said("n0", kind="session"), Said("n1", "n0", kind="session")]
