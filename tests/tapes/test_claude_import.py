@@ -2,7 +2,7 @@
 
 import random
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -127,13 +127,15 @@ def test_steps_do_not_matter_when_calls_close(
         file.write_bytes(data)
         import_claude(once, [file])
         expected = _state(once)
+    skipped = 0
 
     for end in [*sorted(random.Random(seed).sample(range(len(data)), 60)), len(data)]:
         file.write_bytes(data[:end])
-        import_claude(store, [file])
+        skipped += import_claude(store, [file]).skipped_lines
 
     assert expected == _state(store)
     assert world.truth.tokens == stored_tokens(store)
+    assert world.truth.bad_lines == skipped > 0
 
 
 def test_totals_are_exact_at_any_moment(store: LocalStore, tmp_path: Path) -> None:
@@ -191,27 +193,33 @@ def test_a_crash_costs_one_batch_and_no_count(
 def test_another_import_of_the_same_file_wins_cleanly(
     store: LocalStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Two imports race for one file: the slower one starts over from the faster one's cursor, and no turn doubles."""
-    log, world = _one_log(4, turns=5)
-    file = tmp_path / "s.jsonl"
-    file.write_bytes(log.data()[: len(log.data()) // 2])
-    others, cursor = iter([LocalStore.open(tmp_path / "tapes.db")]), LocalStore.cursor
+    """Two imports race for one growing file: the slower one starts over from the faster one's cursor, no turn doubles."""
+    world = World(random.Random(2))
+    log, file = Log(world, world.uuid(), "/home/kim/p"), tmp_path / "s.jsonl"
+    log.prompt()
+    call = log.new_call(tools=2)
+    log.write(call, 0)
+    file.write_bytes(log.data())
+    others, look_up = iter([LocalStore.open(tmp_path / "tapes.db")]), LocalStore.line_nodes
 
-    def overtaken(self: LocalStore, source: str) -> dict[str, object] | None:
-        seen = cursor(self, source)
+    def overtaken(self: LocalStore, harness: str, keys: Iterable[str]) -> dict[str, str]:
+        seen = look_up(self, harness, keys)
         other = next(others, None)
-        if other is not None:  # right after we looked, somebody else imports a longer version
+        if other is not None:  # we have read the file, and now it grows and somebody else imports it
+            for index in range(1, len(call.blocks)):
+                log.write(call, index)
             file.write_bytes(log.data())
             with other:
                 import_claude(other, [file])
         return seen
 
-    monkeypatch.setattr(LocalStore, "cursor", overtaken)
+    monkeypatch.setattr(LocalStore, "line_nodes", overtaken)
     import_claude(store, [file])
 
     assert next(others, None) is None
     assert world.truth.tokens == stored_tokens(store)
-    assert world.truth.nodes + 1 == len(list(stored(store)))
+    assert len(list(stored(store))) == 3
+    assert len(list(store.leaves())) == 1
 
 
 @pytest.mark.parametrize("keep", [0.0, 0.3, 0.95])
@@ -295,7 +303,7 @@ def test_a_replay_completes_a_torn_original(store: LocalStore, tmp_path: Path) -
     world = World(random.Random(9))
     log = Log(world, world.uuid(), "/home/kim/p")
     log.prompt()
-    call = log.new_call()
+    call = log.new_call(tools=1)
     log.write(call, 0)
     partial = [dict(line) for line in log.lines if isinstance(line, dict)]
     full = [{**line, "sessionId": "fork"} for line in partial]
@@ -308,6 +316,30 @@ def test_a_replay_completes_a_torn_original(store: LocalStore, tmp_path: Path) -
 
     assert stored_tokens(store)[call.message["model"]]["output"] == call.usage["output_tokens"]
     assert len(list(stored(store))) == 3
+
+
+def test_what_a_replay_holds_more_of_a_call_is_added(store: LocalStore, tmp_path: Path) -> None:
+    """A fork made in the middle of a call writes its later blocks: they are kept, and the call is counted once."""
+    world = World(random.Random(9))
+    log = Log(world, world.uuid(), "/home/kim/p")
+    log.prompt()
+    call = log.new_call(tools=2)
+    log.write(call, 0)
+    torn = log.data()
+    for index in range(1, len(call.blocks)):
+        log.write(call, index)
+    (tmp_path / "a.jsonl").write_bytes(torn)
+    fork = [{**line, "sessionId": "fork"} for line in log.lines if isinstance(line, dict)]
+    (tmp_path / "b.jsonl").write_bytes(b"".join(encode(line) + b"\n" for line in fork))
+
+    import_claude(store, [tmp_path / "a.jsonl"])
+    import_claude(store, [tmp_path / "b.jsonl"])
+    nodes = [node for facts in stored(store) if (node := store.get(facts.hash))]
+    kinds = [block["type"] for node in nodes for block in node.bucket["content"] if node.usage]
+
+    assert kinds == [block["type"] for block in call.blocks]
+    assert world.truth.tokens == stored_tokens(store)
+    assert len(list(store.leaves())) == 1
 
 
 def test_a_path_that_is_not_there_is_a_usage_error(store: LocalStore, tmp_path: Path) -> None:

@@ -173,6 +173,24 @@ def test_the_tree_runs_through_lines_that_are_no_turns(tmp_path: Path) -> None:
     assert report.waiting_lines == 1
 
 
+def test_lines_that_are_no_turns_are_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Going back to an attachment of long ago is going back to the turn it stood behind, also in a later import."""
+    monkeypatch.setattr(window, "units_open_max", 1)
+    hook = {
+        "type": "attachment",
+        "uuid": "h",
+        "parentUuid": "u1",
+        "sessionId": "s",
+        "attachment": {"type": "hook"},
+    }
+    lines = [_user("u1", None), hook, _said("a1", "h", "A"), _user("u2", "a1"), _said("b1", "u2", "B")]
+
+    _import(tmp_path, *lines)
+    shape, _, _ = _import(tmp_path, *lines, _user("back", "h"))
+
+    assert shape == {"u1": ROOT, "a1": "u1", "u2": "a1", "b1": "u2", "back": "u1"}
+
+
 def test_a_queued_prompt_is_a_turn_in_its_place(tmp_path: Path) -> None:
     """A prompt typed while the agent was busy has no place in the tree: it goes where it stands in the file."""
     queued = {
@@ -304,3 +322,21 @@ def test_lines_without_turns_are_bounded(tmp_path: Path, monkeypatch: pytest.Mon
     kept = len(nodes[-1].source.extra["lines"])
     assert 0 < kept < 10
     assert report.skipped_lines == 10 - kept
+
+
+def test_a_call_logged_again_under_new_ids_is_not_told_twice(tmp_path: Path) -> None:
+    """A replay that gives its lines new uuids is still the same call by its message.id: only what is new is added."""
+    told = {"type": "text", "text": "told"}
+    more = {"type": "text", "text": "more"}
+    with LocalStore.open(tmp_path / "tapes.db") as store:
+        reports = []
+        for number, content in enumerate(([told], [told], [told, more])):
+            line = _said(f"a{number}", None, "A")
+            line["message"] |= {"content": content}
+            file = tmp_path / f"{number}.jsonl"
+            file.write_bytes(encode(line) + b"\n")
+            reports.append(import_claude(store, [file]))
+        contents = [node.bucket["content"] for row in store.facts() if (node := store.get(row.facts.hash))]
+
+    assert [(report.nodes_new, report.nodes_known) for report in reports] == [(2, 0), (0, 1), (1, 0)]
+    assert contents[1:] == [[{"type": "text", "text": "told"}], [{"type": "text", "text": "more"}]]

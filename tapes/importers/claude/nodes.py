@@ -143,10 +143,11 @@ def _content(unit: Unit) -> tuple[list[Block], dict[str, Block]]:
     """The blocks of all lines in file order, without those that an earlier line or an older node holds already."""
     content: list[Block] = []
     besides: dict[str, Block] = {}
+    older = unit.older.bucket["content"] if unit.older else []
     for entry in unit.entries:
         if entry.blocks is None:
             continue
-        held = [*unit.without, *content] if unit.without or content else []
+        held = [*older, *content] if older or content else []
         for index, block in enumerate(entry.blocks.content):
             if block in held:
                 continue

@@ -13,7 +13,6 @@ from itertools import islice
 
 from store.local import LocalStore
 from store.nodes import Json, Node
-from tapes.importers.claude.blocks import Block
 from tapes.importers.claude.cursor import ROOT, Cursor, digests
 from tapes.importers.claude.entries import Entry, entry_of
 from tapes.importers.claude.files import LogFile
@@ -52,7 +51,7 @@ class Reading:
         self._source = source
         self._state = state  # the cursor as the store holds it: changed means that somebody else is importing
         self._atomic = atomic
-        self._window = Window(cursor, self._known, self._content_of)
+        self._window = Window(cursor, self._known, self._node_of)
         self._unfinished = {unit.hash for unit in cursor.open if unit.hash}
         self._finished = set(cursor.done)
         self._end, self._end_line = cursor.offset, cursor.line
@@ -105,11 +104,9 @@ class Reading:
             found = self._stored[key]
         return None if found in self._unfinished else found
 
-    def _content_of(self, node_hash: str) -> list[Block]:
+    def _node_of(self, node_hash: str) -> Node | None:
         waiting = next((node for node in self._nodes if node.hash == node_hash), None)
-        node = waiting or self._store.get(node_hash)
-        content = node.bucket.get("content") if node else None
-        return content if isinstance(content, list) else []
+        return waiting or self._store.get(node_hash)
 
     # Units
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from store.limits import MIB
-from tapes.importers.claude.blocks import Block
+from store.nodes import Node
 from tapes.importers.claude.cursor import ROOT, Cursor, LaneTail, OpenUnit
 from tapes.importers.claude.entries import Entry
 from tapes.importers.claude.lines import BadLine
@@ -37,13 +37,10 @@ class Unit:
     parent: "Unit | str" = ROOT
     known: str = ""  # hash of the stored node, when this is a replay
     old: str = ""  # hash under which an earlier import stored it unfinished
-    without: list[Block] = field(
-        default_factory=list
-    )  # blocks of its message that an older node holds already
+    older: Node | None = None  # holds the first blocks of its message: only new ones are told here
     side: list[Entry] = field(default_factory=list)
-    aliases: "dict[str, Unit | str]" = field(
-        default_factory=dict
-    )  # side lines' keys -> the turns they stand for
+    # Keys of side lines, and the turns they stand for.
+    aliases: "dict[str, Unit | str]" = field(default_factory=dict)
     starts: list[int] = field(default_factory=list)  # byte offsets of all its lines
     project: str | None = None
     hash: str = ""
@@ -64,20 +61,20 @@ class Unit:
         """Forget the lines once the node is built: younger units point here, and would keep the whole log in memory."""
         del self.entries[1:]
         self.parent, self.call, self.chain_end, self.splice = ROOT, None, None, None
-        self.side, self.without, self.aliases, self.starts = [], [], {}, []
+        self.side, self.older, self.aliases, self.starts = [], None, {}, []
 
 
 Found = Unit | str | None
 
 
 class Window:
-    """The open units of one file. `known` finds the stored node of a key, `content_of` the blocks of a stored node."""
+    """The open units of one file. `known` finds the hash of a key's node, `node_of` a node by its hash."""
 
     def __init__(
-        self, cursor: Cursor, known: Callable[[str], str | None], content_of: Callable[[str], list[Block]]
+        self, cursor: Cursor, known: Callable[[str], str | None], node_of: Callable[[str], Node | None]
     ) -> None:
         self._known = known
-        self._content_of = content_of
+        self._node_of = node_of
         self._reopened = {unit.key: unit for unit in cursor.open}
         self._by_key: dict[str, Unit | str] = {}
         self._by_message: dict[str, Unit] = {}
@@ -153,12 +150,12 @@ class Window:
             self._hand_over_pending(unit)
 
     def _open(self, entry: Entry) -> None:
-        known, without = self._already(entry)
+        known, older = self._already(entry)
         target = self._find(entry.parent_key)
         agent = self._agent(entry, target)
         lane = entry.session if agent is None else f"{entry.session}/{agent}"
         first = entry if known or not self.pending else self.pending[0]
-        unit = Unit([entry], lane, agent, first.line.start, first.line.number, known=known, without=without)
+        unit = Unit([entry], lane, agent, first.line.start, first.line.number, known=known, older=older)
         unit.starts.append(entry.line.start)
         unit.hash = known
         if not known:
@@ -179,17 +176,17 @@ class Window:
         if len(self._lanes) > lanes_max:
             del self._lanes[next(iter(self._lanes))]
 
-    def _already(self, entry: Entry) -> tuple[str, list[Block]]:
-        """The node that holds this line already, else the blocks of its message that a stored node holds."""
+    def _already(self, entry: Entry) -> tuple[str, Node | None]:
+        """The hash of the node that holds this line already, else the node that holds the beginning of its message."""
         known = self._known(entry.key)
         if known:
-            return known, []
-        older = self._message_node(entry.message_key) if entry.message_key else None
-        if not older or entry.blocks is None:
-            return "", []
-        held = self._content_of(older)
-        whole = all(block in held for block in entry.blocks.content)
-        return (older, []) if whole else ("", held)
+            return known, None
+        found = self._message_node(entry.message_key) if entry.message_key else None
+        older = self._node_of(found) if found else None
+        if older is None or entry.blocks is None:
+            return "", None
+        held = older.bucket["content"]
+        return (older.hash, None) if all(block in held for block in entry.blocks.content) else ("", older)
 
     def _message_node(self, message_key: str) -> str | None:
         unit = self._by_message.get(message_key)
@@ -227,6 +224,8 @@ class Window:
     def _attach(self, unit: Unit, target: Found) -> Unit | str:
         """What a new unit follows. Compaction and truncation cut the tree: then it follows its lane in file order."""
         entry = unit.first
+        if unit.older is not None and (not target or _hash(target) == unit.older.parent_hash):
+            return unit.older.hash
         if entry.spliced or not target:
             tail = self._tail(unit.lane)
             if entry.spliced and isinstance(tail, Unit):
@@ -275,6 +274,10 @@ class Window:
         return tuple(
             OpenUnit(u.first.key, _reference(u.parent), u.hash or u.old) for u in self.open if not u.known
         )
+
+
+def _hash(found: Found) -> str:
+    return found.hash if isinstance(found, Unit) else found or ROOT
 
 
 def _reference(parent: Unit | str) -> str:
