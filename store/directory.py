@@ -185,6 +185,7 @@ class DirectoryStore:
             try:
                 handle = os.open(temp, _CREATE, 0o666, dir_fd=folder)
                 with os.fdopen(handle, "wb") as file:
+                    os.fchmod(handle, stat.S_IMODE(os.fstat(folder).st_mode) & 0o666)  # as open as the bucket
                     file.write(data)
                     file.flush()
                     os.fsync(file.fileno())
@@ -243,8 +244,10 @@ def _size_if_file(path: str, entry: "os.DirEntry[str]") -> dict[str, int]:
 
 
 def _make_folder(part: str, parent: int) -> None:
+    """A folder as open as the one it is in: the process's umask must not shut out the others who share the bucket."""
     try:
         os.mkdir(part, dir_fd=parent)
+        os.chmod(part, stat.S_IMODE(os.fstat(parent).st_mode), dir_fd=parent)
     except FileExistsError:
         return  # another writer's, or ours from before; opening it next tells whether it is a folder
 

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import stat
 import subprocess
 import sys
 from collections.abc import Callable
@@ -322,3 +323,18 @@ def test_no_file_descriptor_is_left_open(tmp_path: Path) -> None:
                 call()
 
     assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+def test_a_shared_folder_stays_shared(tmp_path: Path) -> None:
+    """Under a private umask, objects and folders are as open as the bucket's own folder: a group can share it."""
+    root = tmp_path / "bucket"
+    root.mkdir()
+    root.chmod(0o2770)
+    before = os.umask(0o077)
+    try:
+        DirectoryStore(root).put_if_absent("packs/000000000001/a", b"x")
+    finally:
+        os.umask(before)
+
+    assert stat.S_IMODE((root / "packs" / "000000000001").stat().st_mode) == 0o2770
+    assert stat.S_IMODE((root / "packs" / "000000000001" / "a").stat().st_mode) == 0o660
