@@ -340,3 +340,17 @@ def test_a_call_logged_again_under_new_ids_is_not_told_twice(tmp_path: Path) -> 
 
     assert [(report.nodes_new, report.nodes_known) for report in reports] == [(2, 0), (0, 1), (1, 0)]
     assert contents[1:] == [[{"type": "text", "text": "told"}], [{"type": "text", "text": "more"}]]
+
+
+def test_a_file_of_many_sessions_is_many_conversations(tmp_path: Path) -> None:
+    """Logs written one after the other into one file are told apart by their lines, however many there are."""
+    lines = [
+        _user(f"u{number}", None, "hi") | {"sessionId": f"s{number}"}
+        for number in range(window.lanes_max + 50)
+    ]
+
+    shape, nodes, report = _import(tmp_path, *lines)
+
+    assert report.conversations == len(lines)
+    assert len(nodes) == 2 * len(lines)
+    assert shape["hi"].startswith("claude session")

@@ -164,6 +164,7 @@ class Reading:
         self._nodes += [*roots, built.node]
         if built.roots:
             self._anchor(unit, built.roots[0].hash)
+            self._conversations.update(root.hash for root in built.roots if root.parent_hash is None)
         unit.hash = built.node.hash
         self._check_usage(unit)
         if unit.old and unit.old != unit.hash:
