@@ -36,7 +36,10 @@ class ClientPaths:
 class Client:
     """Opens lazily what needs the network: making a client makes no request."""
 
-    def __init__(self, identity: Identity, store: BlobStore, paths: ClientPaths) -> None:
+    def __init__(
+        self, identity: Identity, store: BlobStore, paths: ClientPaths, lock: HomeLock | None = None
+    ) -> None:
+        """`lock` is the home's, when its owner holds it for more than this client does."""
         self.identity = identity
         self.store = store
         self.replica = Replica.open(paths.replica, derive_seed(identity.device.box_seed, _TAG_KEY_LABEL))
@@ -44,7 +47,7 @@ class Client:
         self.committer = Committer(store, self.replica, self.log, identity)
         self.keychain = Keychain([identity.device])
         self.cache = ObjectCache(paths.cache, store)
-        self._lock = HomeLock(paths.replica.with_suffix(".lock"))
+        self._lock = lock or HomeLock(paths.replica.with_suffix(".lock"))
         self.tag_keys: dict[
             str, dict[bytes, bytes]
         ] = {}  # manifest → conversation → K_tag, as far as looked up
@@ -85,11 +88,16 @@ class Client:
 
     def probe_once(self) -> None:
         """Race writers for probe objects before the first commit to a bucket, and remember that it passed (DESIGN §4)."""
-        place = sha256(self.store.describe().encode()).hexdigest()
-        if self.replica.note(note_probe_passed) == place:
-            return
-        probe_put_if_absent(self.store)
-        self.replica.set_note(note_probe_passed, place)
+        if self.replica.note(note_probe_passed) != self._place():
+            probe_put_if_absent(self.store)
+            self.mark_probed()
+
+    def mark_probed(self) -> None:
+        """Remember that this very bucket has just passed the probe."""
+        self.replica.set_note(note_probe_passed, self._place())
+
+    def _place(self) -> str:
+        return sha256(self.store.describe().encode()).hexdigest()
 
     def commit(self, drafter: Drafter) -> Committed | None:
         """Probe the bucket if that was never done, settle what a crash left, then commit."""
@@ -99,17 +107,4 @@ class Client:
 
     def expect_log(self, team: bytes, seq: int, slot_hash: bytes) -> None:
         """After catching up: refuse a log that is not the team an invite speaks of, or lacks the head it was made at."""
-        roster = self.log.point.roster
-        if roster is None or roster.team != team:
-            raise VerificationFailed(
-                slot_name(0),
-                "is not the genesis of the team in the link",
-                hint="check the bucket and prefix with the inviter",
-            )
-        slot = self.replica.slot(seq)
-        if slot is None or slot.sha256 != slot_hash:
-            raise VerificationFailed(
-                slot_name(seq),
-                "is not the commit the link was made at",
-                hint="the bucket was rolled back or forked: tell the team",
-            )
+        self.log.expect(team, seq, slot_hash)

@@ -6,7 +6,7 @@ The lock is the kernel's (flock) on a file beside the replica, so a killed proce
 import fcntl
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Final
@@ -20,9 +20,16 @@ _lock_poll_seconds: Final = 0.05
 class HomeLock:
     """Held by one process among those that use a home; entering it again inside is free. Not for several threads."""
 
-    def __init__(self, path: Path, wait_seconds_max: float = lock_wait_seconds_max) -> None:
+    def __init__(
+        self,
+        path: Path,
+        wait_seconds_max: float = lock_wait_seconds_max,
+        on_wait: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`on_wait` is called once when another process has the lock."""
         self._path = path
         self._wait_seconds_max = wait_seconds_max
+        self._on_wait = on_wait
         self._depth = 0
 
     @contextmanager
@@ -54,15 +61,22 @@ class HomeLock:
 
     def _wait(self, handle: int) -> None:
         deadline = time.monotonic() + self._wait_seconds_max
-        while True:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    raise StoreError(
-                        f"another tapes process has kept this home for {self._wait_seconds_max:.0f} s",
-                        hint="wait for its sync to end, or end it; then run this command again",
-                    ) from None
-                time.sleep(_lock_poll_seconds)
-            else:
-                return
+        waited = False
+        while not _try_lock(handle):
+            if time.monotonic() > deadline:
+                raise StoreError(
+                    f"another tapes process has kept this home for {self._wait_seconds_max:.0f} s",
+                    hint="wait for its sync to end, or end it; then run this command again",
+                )
+            if not waited:
+                self._on_wait()
+                waited = True
+            time.sleep(_lock_poll_seconds)
+
+
+def _try_lock(handle: int) -> bool:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

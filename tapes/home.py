@@ -1,19 +1,12 @@
 """The home: one folder with everything this device knows, for its owner only. TAPES_HOME moves all of it."""
 
-import fcntl
 import os
-import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 from crypto.errors import TapesError, UsageError
 from tapes.config import config_path
-
-lock_poll_seconds: Final = 0.2
-lock_wait_seconds_max: Final = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,17 +56,10 @@ class Home:
                 f"{self.path} cannot be used: {error.strerror}", hint="set TAPES_HOME to a folder of yours"
             ) from None
 
-    @contextmanager
-    def writing(self, on_wait: Callable[[], None]) -> Iterator[None]:
-        """Hold the home's write lock; `on_wait` is called once if another process has it.
-
-        The journal holds one commit: two processes that sync at once would each forget the other's. The kernel drops the lock
-        with the process, so a kill leaves none behind.
-        """
-        self.prepare()
-        with (self.path / "writing.lock").open("w") as handle:
-            _wait_for(handle.fileno(), on_wait)
-            yield
+    @property
+    def lock(self) -> Path:
+        """What the one process that writes holds."""
+        return self.path / "writing.lock"
 
 
 def current_home(environ: Mapping[str, str] | None = None) -> Home:
@@ -100,26 +86,3 @@ def read_passphrase(environ: Mapping[str, str] | None = None) -> str | None:
     if not text:
         raise UsageError(f"the passphrase file {named} is empty", hint="write the passphrase into it")
     return text
-
-
-def _wait_for(handle: int, on_wait: Callable[[], None]) -> None:
-    deadline = time.monotonic() + lock_wait_seconds_max
-    told = False
-    while not _try_lock(handle):
-        if time.monotonic() > deadline:
-            raise TapesError(
-                f"another tapes process has held this home for {lock_wait_seconds_max:.0f} s",
-                hint="let it finish or end it, then try again",
-            )
-        if not told:
-            on_wait()
-            told = True
-        time.sleep(lock_poll_seconds)
-
-
-def _try_lock(handle: int) -> bool:
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

@@ -11,6 +11,7 @@ from store.local import LocalStore, local_store_path
 from store.metering import MeteredStore, Traffic
 from store.open_store import compose, open_store
 from sync.client import Client, ClientPaths
+from sync.home_lock import HomeLock
 from sync.identity import Identity
 from sync.membership import Bucket
 from tapes.commands.context import Run
@@ -27,6 +28,8 @@ class Desk:
         self.run = run
         self._closing = ExitStack()
         self._meter: MeteredStore | None = None
+        remark = "waiting for another tapes process in this home …"
+        self._lock = HomeLock(run.home.lock, on_wait=lambda: run.out.say(remark))
 
     def __enter__(self) -> Self:
         return self
@@ -36,8 +39,8 @@ class Desk:
 
     def lock(self) -> None:
         """Take the home's write lock until the end: for commands that commit."""
-        remark = "waiting for another tapes process in this home …"
-        self._closing.enter_context(self.run.home.writing(lambda: self.run.out.say(remark)))
+        self.run.home.prepare()
+        self._closing.enter_context(self._lock.held())
 
     @cached_property
     def local(self) -> LocalStore:
@@ -67,7 +70,8 @@ class Desk:
         home.prepare()
         bare = open_store(bucket.url, endpoint_url=bucket.endpoint_url, region=bucket.region)
         store, self._meter = compose(bare)
-        client = Client(identity, store, ClientPaths(home.replica, home.cache, home.evidence))
+        paths = ClientPaths(home.replica, home.cache, home.evidence)
+        client = Client(identity, store, paths, self._lock)
         self._closing.callback(client.close)
         return client
 

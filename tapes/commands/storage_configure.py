@@ -29,7 +29,7 @@ def storage_configure(
     report = probe_put_if_absent(store)
     run.home.prepare()
     if run.home.identity.exists():
-        _refuse_another_teams(run, wanted)
+        _take_on(run, wanted)
     save_bucket(run, wanted)
     _answer(run, wanted, report)
     return 0
@@ -60,7 +60,7 @@ def _wanted(run: Run, url: str | None, endpoint_url: str | None, region: str | N
     return Bucket(named, chosen("storage.endpoint_url", endpoint_url), chosen("storage.region", region))
 
 
-def _refuse_another_teams(run: Run, bucket: Bucket) -> None:
+def _take_on(run: Run, bucket: Bucket) -> None:
     """A home belongs to one team: another bucket is fine when it holds the same log, as after a move."""
     with Desk(run) as desk:
         desk.lock()
@@ -72,6 +72,7 @@ def _refuse_another_teams(run: Run, bucket: Bucket) -> None:
                 f"this home belongs to a team whose log is not in that bucket ({slot_name(head.seq)})",
                 hint="copy the team's bucket there first, or use another TAPES_HOME for another team",
             )
+        client.mark_probed()
 
 
 def _answer(run: Run, bucket: Bucket, report: ProbeReport) -> None:

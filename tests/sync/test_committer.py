@@ -1,16 +1,19 @@
 """The commit client against a store that fails, loses replies, is late, or is raced."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
 from crypto.errors import StoreError, TapesError
+from crypto.identities import SecretKeys
 from store import events
 from store.names import slot_name
 from sync.client import Client
 from sync.committer import Committer
 from sync.drafts import Content, DraftContext, draft
-from tests.actors import client, founded, joined
+from tests.actors import Person, client, founded, joined
 from tests.fakes.strict_store import Fault, StrictStore, fault_at
 
 
@@ -32,7 +35,7 @@ def hurried(made: Client) -> Client:
     return made
 
 
-def note(made: Client):  # type: ignore[no-untyped-def]
+def note(made: Client) -> Callable[[DraftContext], bytes]:
     """A drafter that says next to nothing."""
 
     def drafter(context: DraftContext) -> bytes:
@@ -74,10 +77,9 @@ def test_a_failed_put_is_finished_by_the_next_run(
     assert [slot_name(0), slot_name(1)] == slots(store)
 
 
-def person_of(made: Client):  # type: ignore[no-untyped-def]
-    from tests.actors import Person  # noqa: PLC0415 - only this helper
-
-    return Person(None, made.identity)  # type: ignore[arg-type]
+def person_of(made: Client) -> Person:
+    """The client's person; the member's secret is on paper, not here."""
+    return Person(SecretKeys(bytes(32), bytes(32)), made.identity)
 
 
 class PowerCut(BaseException):
@@ -91,7 +93,7 @@ def test_a_crash_around_the_put_neither_loses_nor_doubles(
     """Killed just before or just after the slot was written, the next process ends with exactly one commit."""
     real = store.put_if_absent
 
-    def cut(name: str, data: bytes):  # type: ignore[no-untyped-def]
+    def cut(name: str, data: bytes) -> NoReturn:
         if acted:
             real(name, data)
         raise PowerCut
@@ -123,7 +125,8 @@ def test_an_attempt_lost_while_away_is_forgotten(store: StrictStore, ana: Client
 def test_losers_rebase_onto_the_next_number(store: StrictStore, ana: Client, tmp_path: Path) -> None:
     """A commit drafted on a stale point loses its slot, reads on and lands behind the winner."""
     ben = hurried(joined(ana, store, tmp_path / "ben"))
-    drafter, raced = note(ben), []
+    drafter = note(ben)
+    raced: list[bool] = []
 
     def late(context: DraftContext) -> bytes:
         if not raced:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from secrets import token_bytes
+from typing import Any
 
 import pytest
 
@@ -202,12 +203,14 @@ def test_a_fence_only_moves_forward_and_stays_behind_the_head(book: Book) -> Non
 def test_a_revoked_device_takes_what_it_certified_with_it(book: Book) -> None:
     """A thief who linked another device before the revocation loses both; the member's first device stays."""
     ana, stolen = book.owner, book.owner.device()
-    team_wrap = lambda who: grant(  # noqa: E731 - a helper of this one test
-        keychain(ana).newest(roster_of(book), roster_of(book).team_space), [who.identity.device.public.x25519]
-    )
-    added = lambda claim, who: events.DeviceAdded(  # noqa: E731 - as above
-        type="device_added", member=ana.identity.member_id.hex(), device=claim, grants=[team_wrap(who)]
-    )
+
+    def added(claim: events.DeviceClaim, who: Person) -> events.DeviceAdded:
+        key = keychain(ana).newest(roster_of(book), roster_of(book).team_space)
+        wrap = grant(key, [who.identity.device.public.x25519])
+        return events.DeviceAdded(
+            type="device_added", member=ana.identity.member_id.hex(), device=claim, grants=[wrap]
+        )
+
     book.write(book.says(ana, [added(stolen.identity.claim(), stolen)]))
     third = book.owner.device()
     certificate = certify(stolen.identity.device, ana.identity.member_id, third.identity.device.public)
@@ -262,7 +265,7 @@ def test_a_private_space_is_its_owners_alone(book: Book) -> None:
     assert "one private space" in book.void_reason(data)
 
 
-BROKEN: dict[str, tuple[Callable[[dict[str, object]], None], str]] = {
+BROKEN: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "a wrong number": (lambda c: c.update(seq=99), "says it is commit"),
     "another team": (lambda c: c.update(team="00" * 32), "another team"),
     "a wrong chain": (lambda c: c.update(prev="00" * 32), "last valid commit"),
@@ -272,7 +275,7 @@ BROKEN: dict[str, tuple[Callable[[dict[str, object]], None], str]] = {
     "an unknown space": (lambda c: c.update(space="00" * 16), "no space"),
     "no leaf": (lambda c: c.update(leaves=[]), "leaves"),
     "an append leaf without a push": (
-        lambda c: c["leaves"].append({"kind": 1, "tag": "00" * 16, "c": "00" * 32}),  # type: ignore[attr-defined]
+        lambda c: c["leaves"].append({"kind": 1, "tag": "00" * 16, "c": "00" * 32}),
         "leaves",
     ),
     "objects without a push": (

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from crypto.errors import VerificationFailed
+from crypto.identities import SecretKeys
 from store.blobs import BlobStore
 from store.directory import DirectoryStore
 from store.metering import MeteredStore
@@ -60,7 +61,7 @@ def test_a_second_sync_does_nothing_in_three_requests(two: tuple[Laptop, Laptop]
 
 def client_over(laptop: Laptop, store: BlobStore) -> Client:
     home = laptop.local.path.parent
-    return client(Person(None, laptop.client.identity), store, home)  # type: ignore[arg-type]
+    return client(Person(SecretKeys(bytes(32), bytes(32)), laptop.client.identity), store, home)
 
 
 def test_new_turns_continue_the_conversation(two: tuple[Laptop, Laptop]) -> None:

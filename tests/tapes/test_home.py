@@ -8,6 +8,7 @@ import pytest
 
 from crypto.errors import FormatBroken, KeyNeeded, TapesError, UsageError
 from crypto.vault import FileVault
+from sync.home_lock import HomeLock
 from tapes.home import Home, current_home, read_passphrase
 from tapes.identity import check_name, create_identity, load_identity, write_private
 
@@ -40,13 +41,13 @@ def test_a_home_that_cannot_be_made_says_so(tmp_path: Path) -> None:
 
 def test_one_writer_at_a_time(tmp_path: Path) -> None:
     """A second writer waits, says so once, and goes on when the first is done."""
-    home, waited, order = Home(tmp_path), threading.Event(), []
+    path, waited, order = Home(tmp_path).lock, threading.Event(), []
 
     def second() -> None:
-        with home.writing(waited.set):
+        with HomeLock(path, on_wait=waited.set).held():
             order.append("second")
 
-    with home.writing(lambda: order.append("first waited")):
+    with HomeLock(path, on_wait=lambda: order.append("first waited")).held():
         other = threading.Thread(target=second)
         other.start()
         assert waited.wait(10)
