@@ -100,7 +100,7 @@ class Join(Stored):
 
 
 class DeviceAdded(Stored):
-    """A further device of an existing member."""
+    """A further device of a member. Certified by the member key and first in its commit, it may be the author itself."""
 
     type: Literal["device_added"]
     member: Hex32

@@ -11,6 +11,7 @@ ObjectKind = Literal["pack", "manifest", "text", "stats", "share"]
 
 LOG: Final = "log/"
 PROBE: Final = "probe/"
+LINKS: Final = "links/"
 PREFIX_OF_KIND: Final[dict[ObjectKind, str]] = {
     "pack": "packs/",
     "manifest": "manifests/",
@@ -44,3 +45,8 @@ def object_name(kind: ObjectKind, base: int, sha256_hex: str) -> str:
 def probe_name(token: str) -> str:
     """A throw-away name for the put-if-absent probe."""
     return f"{PROBE}{token}"
+
+
+def link_name(link_id: bytes) -> str:
+    """Where a new device leaves its request to be linked; `link_id` is 16 bytes that only the code's holders can compute."""
+    return f"{LINKS}{link_id.hex()}"

@@ -8,17 +8,19 @@ from dataclasses import dataclass, field
 from secrets import token_bytes
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from crypto import leaves
 from crypto.epochs import key_commitment, new_epoch_key, seal_chain, wrap_key
-from crypto.errors import FormatBroken
+from crypto.errors import FormatBroken, VerificationFailed
 from crypto.sealing import Kind, SealKey, open_sealed, seal
 from store import commits, events
 from store.canonical import canonical, parse_canonical
 from store.commits import Commit, Leaf, ObjectRef
 from store.fields import Hex32, Stored, from_base64, to_base64
+from store.names import slot_name
 from sync.identity import Identity
+from sync.roster import Roster
 from sync.validity import LogPoint
 
 
@@ -32,6 +34,15 @@ class DraftContext:
     at_ms: int
     identity: Identity
 
+    @property
+    def roster(self) -> Roster:
+        """The team at this point; VerificationFailed before there is one."""
+        if self.point.roster is None:
+            raise VerificationFailed(
+                slot_name(0), "holds no valid genesis", hint="is this the team's bucket and prefix?"
+            )
+        return self.point.roster
+
 
 @dataclass(frozen=True, slots=True)
 class Content:
@@ -42,6 +53,7 @@ class Content:
     appends: Sequence[Leaf] = ()
     team_label: str | None = None
     member_labels: dict[bytes, str] = field(default_factory=dict)
+    device_labels: dict[bytes, str] = field(default_factory=dict)
 
 
 class SealedField(Stored):
@@ -50,6 +62,7 @@ class SealedField(Stored):
     r: Hex32
     team: str | None
     members: dict[str, str]
+    devices: dict[Hex32, str] = Field(default_factory=dict)  # what each device is called by its member
 
 
 def draft(context: DraftContext, team: bytes, key: SealKey, content: Content) -> bytes:
@@ -84,6 +97,7 @@ def _team_part(key: SealKey, content: Content) -> tuple[str | None, list[Leaf]]:
         "r": r.hex(),
         "team": content.team_label,
         "members": {member.hex(): name for member, name in content.member_labels.items()},
+        "devices": {device.hex(): name for device, name in content.device_labels.items()},
     }
     c = leaves.team_leaf_commitment(r, canonical([event.model_dump() for event in content.events]))
     leaf = Leaf(kind=commits.leaf_team, tag=token_bytes(leaves.tag_bytes).hex(), c=c.hex())

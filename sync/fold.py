@@ -166,7 +166,7 @@ def _join(roster: Roster, event: events.Join, author: Author) -> Roster:
 
 
 def _admit(roster: Roster, member: bytes, claim: events.DeviceClaim, author: Author) -> Roster:
-    """Admit the author's own device (genesis and join), certified by the member key."""
+    """Admit the author's own device (genesis, join, recovery), certified by the member key."""
     device = identities.device_id(_keys(claim.keys))
     if device != author.device or claim.by is not None:
         raise Refused("the author's own device, certified by the member key, is what joins")
@@ -187,6 +187,8 @@ def _add_device(
 
 
 def _device_added(roster: Roster, event: events.DeviceAdded, author: Author) -> Roster:
+    if author.device not in roster.devices:
+        return _recovered(roster, event, author)
     member = _member_of(roster, author)
     if bytes.fromhex(event.member) != member.id:
         raise Refused("a device is added by another device of the same member")
@@ -197,6 +199,21 @@ def _device_added(roster: Roster, event: events.DeviceAdded, author: Author) -> 
             raise Refused("certified by no current device of this member")
         certifier = by.keys.ed25519
     after = _add_device(roster, member.id, event.device, certifier, author.seq)
+    return _grant_to_device(after, event, member)
+
+
+def _recovered(roster: Roster, event: events.DeviceAdded, author: Author) -> Roster:
+    """All devices lost: the member key, which only the kit gives, certifies a device that then speaks for itself.
+
+    A thief's device cannot: it lacks that key. A removed member cannot: nothing a kit gives outlasts the membership.
+    """
+    member = roster.members.get(bytes.fromhex(event.member))
+    if member is None or member.state != "active":
+        raise Refused("recovers nobody who is a member")
+    return _grant_to_device(_admit(roster, member.id, event.device, author), event, member)
+
+
+def _grant_to_device(after: Roster, event: events.DeviceAdded, member: Member) -> Roster:
     key = {_keys(event.device.keys).x25519}
     _require_wraps(event.grants, after.spaces[after.team_space], key)
     private = after.private_space_of(member.id)

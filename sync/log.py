@@ -103,6 +103,23 @@ class LogReader:
             )
         return came
 
+    def expect(self, team: bytes, seq: int, slot_hash: bytes) -> None:
+        """After catching up: refuse a log that is not the team a link or code speaks of, or lacks the head it was made at."""
+        roster = self.point.roster
+        if roster is None or roster.team != team:
+            raise VerificationFailed(
+                slot_name(0),
+                "is not the genesis of the team in the link",
+                hint="check the bucket and prefix with who made the link",
+            )
+        slot = self._replica.slot(seq)
+        if slot is None or slot.sha256 != slot_hash:
+            raise VerificationFailed(
+                slot_name(seq),
+                "is not the commit the link was made at",
+                hint="the bucket was rolled back or forked: tell the team",
+            )
+
     def _listed_after(self, after: int | None) -> list[int]:
         names = self._store.list(LOG, slot_name(after) if after is not None else "")
         return [seq for info in names if (seq := slot_seq(info.name)) is not None]

@@ -3,16 +3,12 @@
 from dataclasses import dataclass
 from secrets import token_bytes
 
-from crypto.errors import KeyNeeded, UsageError, VerificationFailed
+from crypto.errors import KeyNeeded, UsageError
 from crypto.identities import invite_keys
-from store import commits
-from store.commits import Commit
 from store.events import Role
-from store.names import slot_name
 from sync.client import Client
-from sync.drafts import SealedField, open_sealed_field
 from sync.housekeeping import keep_house
-from sync.keychain import Keychain
+from sync.labels import read_labels
 from sync.links import InviteLink
 from sync.roster import MemberState
 from sync.team import InviteTerms, founding, invite_secret_bytes, inviting, joining
@@ -101,7 +97,7 @@ def join(client: Client, link: InviteLink) -> None:
 
 def members(client: Client) -> list[MemberView]:
     """All members that ever were, in the order they came."""
-    names = _labels(client)[1]
+    names = read_labels(client).members
     roster = client.roster
     views = [
         MemberView(
@@ -120,35 +116,4 @@ def members(client: Client) -> list[MemberView]:
 
 def team_name(client: Client) -> str | None:
     """What the founder called the team."""
-    return _labels(client)[0]
-
-
-def _labels(client: Client) -> tuple[str | None, dict[bytes, str]]:
-    """The team's and members' names. Only a member names itself: a label of somebody else is ignored."""
-    team: str | None = None
-    names: dict[bytes, str] = {}
-    for seq, data in client.replica.team_slots():
-        commit = commits.parse(data, slot_name(seq))
-        opened = _opened(client, commit)
-        if opened is None:
-            continue
-        author = client.roster.devices[bytes.fromhex(commit.device)].member
-        own = opened.members.get(author.hex())
-        if own is not None:
-            names[author] = own
-        if seq == client.roster.members[author].joined_seq and opened.team is not None and team is None:
-            team = opened.team
-    return team, names
-
-
-def _opened(client: Client, commit: Commit) -> SealedField | None:
-    """A commit's sealed field, None when it is not for us (a private space) or its author sealed junk."""
-    keychain: Keychain = client.keychain
-    space = bytes.fromhex(commit.space)
-    if commit.sealed is None or not keychain.can_read(client.roster, space):
-        return None
-    try:
-        key = keychain.at(client.roster, space, commit.epoch)
-        return open_sealed_field(commit, key, slot_name(commit.seq))
-    except (VerificationFailed, KeyNeeded):
-        return None  # `verify` names it; here the member just has no name
+    return read_labels(client).team

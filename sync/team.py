@@ -4,12 +4,11 @@ from dataclasses import dataclass
 from secrets import token_bytes
 
 from crypto import labels
-from crypto.errors import KeyNeeded, VerificationFailed
+from crypto.errors import KeyNeeded
 from crypto.identities import SecretKeys, invite_id, invite_keys
 from crypto.sealing import SealKey
 from store import events
 from store.commits import team_id
-from store.names import slot_name
 from sync.drafts import Content, DraftContext, draft, grant, new_epoch
 from sync.fold import Author, apply, join_statement
 from sync.identity import stored_keys
@@ -48,7 +47,7 @@ def founding(context: DraftContext, team_name: str) -> bytes:
 
 def inviting(context: DraftContext, keychain: Keychain, secret: bytes, terms: InviteTerms) -> bytes:
     """A commit that opens an invite: its public halves, and the newest team key for whoever holds the link."""
-    roster = _roster(context)
+    roster = context.roster
     key = keychain.newest(roster, roster.team_space)
     public = invite_keys(secret).public
     invite = events.Invite(
@@ -63,7 +62,7 @@ def inviting(context: DraftContext, keychain: Keychain, secret: bytes, terms: In
 
 def joining(context: DraftContext, invite_secret: bytes) -> bytes:
     """A commit by which the link's holder becomes a member, and uses the invite up when theirs is the last place."""
-    roster = _roster(context)
+    roster = context.roster
     identity, invite = context.identity, invite_keys(invite_secret)
     record = roster.invites.get(invite_id(invite.public))
     if record is None or not record.open:
@@ -97,7 +96,7 @@ def _join_event(context: DraftContext, roster: Roster, invite: SecretKeys, key: 
 
 def ending(context: DraftContext, keychain: Keychain, ends: list[events.Event]) -> bytes:
     """A commit that ends rights (or enacts a request, with no event of its own) and starts the team epoch that follows."""
-    roster = _roster(context)
+    roster = context.roster
     older = keychain.newest(roster, roster.team_space)
     after = roster
     for event in ends:
@@ -110,18 +109,10 @@ def ending(context: DraftContext, keychain: Keychain, ends: list[events.Event]) 
 
 def private_epoch(context: DraftContext, keychain: Keychain) -> bytes:
     """A commit that opens this member's private space, or renews its key after a device of theirs was revoked."""
-    roster = _roster(context)
+    roster = context.roster
     member = roster.members[context.identity.member_id]
     space = roster.private_space_of(member.id)
     older = keychain.newest(roster, space.id) if space is not None else None
     readers = {member.keys.x25519, *(device.keys.x25519 for device in roster.devices_of(member.id))}
     epoch, key = new_epoch(roster.team, space.id if space is not None else token_bytes(16), older, readers)
     return draft(context, roster.team, key, Content([epoch]))
-
-
-def _roster(context: DraftContext) -> Roster:
-    if context.point.roster is None:
-        raise VerificationFailed(
-            slot_name(0), "holds no valid genesis", hint="is this the team's bucket and prefix?"
-        )
-    return context.point.roster

@@ -15,7 +15,7 @@ from store.blobs import BlobInfo
 from store.commits import ObjectRef, commit_hash
 from store.frames import OpenFrame
 from store.manifests import Manifest, check_author
-from store.names import LOG, PREFIX_OF_KIND, PROBE, object_name, slot_name, slot_seq
+from store.names import LINKS, LOG, PREFIX_OF_KIND, PROBE, object_name, slot_name, slot_seq
 from store.node_parse import node_from_bytes
 from store.packs import FrameEntry, check_pack, open_pack
 from store.texts import open_text
@@ -301,7 +301,7 @@ class _Verification:
         for info in self._listed():
             seq = slot_seq(info.name)
             read = seq is not None and seq < self.client.log.next_seq
-            if info.name in named or read or info.name.startswith(PROBE):
+            if info.name in named or read or info.name.startswith((PROBE, LINKS)):
                 continue
             self._guard(lambda i=info: self._stranger(i))  # type: ignore[misc]
 
