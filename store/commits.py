@@ -16,6 +16,7 @@ from store.canonical import canonical, parse_canonical
 from store.events import Event, Genesis
 from store.fields import Base64, Count, Hex16, Hex32, Hex64, Stored
 from store.limits import commit_bytes_max, commit_leaves_max
+from store.names import object_name
 
 FORMAT = 0
 leaf_append = 1
@@ -37,6 +38,11 @@ class ObjectRef(Stored):
     base: Count
     sha256: Hex32
     bytes: Annotated[int, Field(ge=1)]
+
+
+def name_of(ref: ObjectRef) -> str:
+    """Where the object lies in the bucket."""
+    return object_name(ref.kind, ref.base, ref.sha256)
 
 
 class Leaf(Stored):

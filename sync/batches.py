@@ -11,7 +11,7 @@ from itertools import islice
 from secrets import token_bytes
 
 from crypto import leaves
-from crypto.errors import TapesError
+from crypto.errors import TapesError, VerificationFailed
 from crypto.sealing import SealKey
 from store.canonical import canonical
 from store.commits import Leaf, ObjectRef
@@ -138,10 +138,17 @@ class BatchWriter:
         self.batch.stored_bytes += len(data)
 
 
+class Squatted(VerificationFailed):
+    """The bucket already holds other bytes under the name of ours: a finding; seal again, under a new name."""
+
+
 def upload(client: Client, kind: ObjectKind, base: int, data: bytes) -> ObjectRef:
-    """Put an immutable object under the name of its bytes; idempotent."""
+    """Put an immutable object under the name of its bytes; idempotent. Squatted when that name is taken by other bytes."""
     digest = sha256(data).hexdigest()
-    put_immutable(client.store, object_name(kind, base, digest), data)
+    try:
+        put_immutable(client.store, object_name(kind, base, digest), data)
+    except VerificationFailed as other:
+        raise Squatted(other.obj, other.problem, hint=other.hint) from None
     return ObjectRef(kind=kind, base=base, sha256=digest, bytes=len(data))
 
 

@@ -123,7 +123,7 @@ class HybridProvider(LocalProvider):
         ]
         own = PullReport()
         apply_manifests(self._client, own)  # the normal path takes our own manifests in, too
-        report.broken.extend(own.broken)
+        report.broken.extend([*pushed.broken, *own.broken])
         report.notices.extend([*pushed.notices, *own.notices])
 
     def _fetch_all(self, report: SyncReport, tell: ProgressSeen) -> int:

@@ -4,11 +4,20 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 
+from crypto.errors import VerificationFailed
 from crypto.sealing import SealKey
 from store import events
 from store.limits import MIB, commit_leaves_max, manifest_rows_max
 from store.local import LocalFacts, LocalStore
-from sync.batches import Batch, BatchWriter, append_leaves, describe_leaves, seal_batch_manifest, upload
+from sync.batches import (
+    Batch,
+    BatchWriter,
+    Squatted,
+    append_leaves,
+    describe_leaves,
+    seal_batch_manifest,
+    upload,
+)
 from sync.client import Client
 from sync.drafts import Content, DraftContext, draft
 from sync.housekeeping import keep_house
@@ -18,6 +27,7 @@ from sync.team import private_epoch
 
 _chunk_nodes = 4096  # nodes handed to a batch at once
 batch_raw_bytes_max = 256 * MIB  # a batch is committed after this much: progress that a kill cannot take
+squatted_attempts_max = 3  # three fresh names taken in a row: no bucket to write to
 
 Run = list[tuple[str, list[LocalFacts]]]  # (conversation, nodes): one commit's worth
 PushProgress = Callable[[int, int], None]  # nodes pushed, bytes stored
@@ -33,6 +43,7 @@ class PushReport:
     stored_bytes: int = 0
     lost_races: int = 0
     notices: list[str] = field(default_factory=list)  # of what others committed while this push went on
+    broken: list[VerificationFailed] = field(default_factory=list)  # of the bucket, on the way
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +59,7 @@ class PlannedConversation:
 
 
 class _Overtaken(Exception):
-    """The log moved on while a batch was on its way: a new epoch, a request to enact, or some of its nodes came in."""
+    """The log moved on while a batch was on its way: a new epoch, a fence, a request to enact, or some of its nodes came in."""
 
 
 @dataclass(slots=True)
@@ -122,21 +133,33 @@ class Pusher:
 
     def _commit(self, run: Run, space: bytes) -> None:
         """Seal, upload and commit one run; again from the start, with what is still lacking, if the log overtook it."""
+        squatted = 0
         while run:
-            key = self.client.keychain.newest(self.client.roster, space)
-            writer = BatchWriter(self.client, self.local, key, max(0, self.client.log.next_seq - 1))
-            for conversation, nodes in run:
-                writer.add(conversation, nodes)
-            batch = writer.finish()
             try:
+                batch = self._upload(run, space)
                 committed = self.client.commit(lambda context, b=batch: self._draft(context, b))  # type: ignore[misc]
             except _Overtaken:
                 keep_house(self.client)
                 run = self._still_lacking(run, space)
                 continue
+            except Squatted as squat:
+                # Sealed again it has another name: whoever squats on one cannot know the next.
+                self.report.broken.append(squat)
+                squatted += 1
+                if squatted == squatted_attempts_max:
+                    raise
+                continue
             if committed is not None:
                 self._count(batch, committed.lost_races)
             return
+
+    def _upload(self, run: Run, space: bytes) -> Batch:
+        """Seal and upload everything of one commit but its manifest."""
+        key = self.client.keychain.newest(self.client.roster, space)
+        writer = BatchWriter(self.client, self.local, key, max(0, self.client.log.next_seq - 1))
+        for conversation, nodes in run:
+            writer.add(conversation, nodes)
+        return writer.finish()
 
     def _still_lacking(self, run: Run, space: bytes) -> Run:
         lacking = ((c, [n for n in nodes if self.outbox.lacks(space, n.facts)]) for c, nodes in run)
@@ -155,7 +178,9 @@ class Pusher:
         newest: SealKey = self.client.keychain.newest(roster, space)
         # An attempt of this device that a crash interrupted may have landed only now, with these very nodes.
         known = came.manifests and not all(self.outbox.lacks(space, row.facts) for row in batch.rows)
-        if newest != batch.key or roster.rotation_due or known:
+        # A fence that passed our uploads: gc may be deleting them, and a commit that newly names them would be void.
+        fenced = batch.base < roster.fence
+        if newest != batch.key or roster.rotation_due or known or fenced:
             raise _Overtaken
         openings = describe_leaves(self.client, batch)
         data = seal_batch_manifest(self.client, batch, openings)

@@ -14,6 +14,7 @@ from typing import Literal
 
 from store.commits import Commit, ObjectRef
 from store.database import DatabaseKind, connect
+from store.names import ObjectKind
 from sync.guarded import GuardedDatabase
 from sync.validity import LogPoint, Verdict, judge
 
@@ -55,7 +56,10 @@ class PendingManifest:
 
 
 ManifestState = Literal["pending", "applied", "refused", "foreign"]  # foreign: of a space we cannot read
-_MANIFEST = "SELECT m.sha256, n.base, n.bytes, m.seq, m.space, m.epoch, m.device FROM manifests m JOIN named n USING (sha256)"
+_MANIFEST = (
+    "SELECT m.sha256, n.base, n.bytes, m.seq, m.space, m.epoch, m.device FROM manifests m"
+    " JOIN named n ON n.kind = 'manifest' AND n.sha256 = m.sha256 AND n.seq = m.seq"
+)
 
 
 def _pending_manifest(row: tuple[str, int, int, int, bytes, int, bytes]) -> PendingManifest:
@@ -188,9 +192,12 @@ class Replica:
         )
         return found.fetchone() is not None
 
-    def is_named(self, sha256: str) -> bool:
+    def is_named(self, ref: ObjectRef) -> bool:
         """See `sync.validity.Memory`."""
-        return self._db.execute("SELECT 1 FROM named WHERE sha256 = ?", (sha256,)).fetchone() is not None
+        found = self._db.execute(
+            "SELECT 1 FROM named WHERE kind = ? AND base = ? AND sha256 = ?", (ref.kind, ref.base, ref.sha256)
+        )
+        return found.fetchone() is not None
 
     def remember(self, commit: Commit) -> None:
         """Nothing: `accept` stores the commit, in the same transaction as its slot."""
@@ -218,10 +225,18 @@ class Replica:
         ):
             yield ObjectRef(kind=kind, base=base, sha256=sha256, bytes=size), seq
 
+    def named_of_kind(self, kind: ObjectKind) -> Iterator[ObjectRef]:
+        """Every named object of a kind in the order of the names, as a bucket lists them; streaming."""
+        for base, sha256, size in self._db.execute(
+            "SELECT base, sha256, bytes FROM named WHERE kind = ? ORDER BY base, sha256", (kind,)
+        ):
+            yield ObjectRef(kind=kind, base=base, sha256=sha256, bytes=size)
+
     def named_object(self, sha256: str) -> tuple[ObjectRef, int] | None:
         """A named object and the slot that named it first."""
         row = self._db.execute(
-            "SELECT kind, base, sha256, bytes, seq FROM named WHERE sha256 = ?", (sha256,)
+            "SELECT kind, base, sha256, bytes, seq FROM named WHERE sha256 = ? ORDER BY seq LIMIT 1",
+            (sha256,),
         ).fetchone()
         return (ObjectRef(kind=row[0], base=row[1], sha256=row[2], bytes=row[3]), row[4]) if row else None
 
@@ -319,7 +334,7 @@ class _NothingBefore:
     def has_commit(self, device: str, commit_id: str) -> bool:  # noqa: ARG002 - the port's shape
         return False
 
-    def is_named(self, sha256: str) -> bool:  # noqa: ARG002 - the port's shape
+    def is_named(self, ref: ObjectRef) -> bool:  # noqa: ARG002 - the port's shape
         return True
 
     def remember(self, commit: Commit) -> None:

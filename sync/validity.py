@@ -9,7 +9,7 @@ from typing import Protocol
 from crypto.errors import FormatBroken
 from crypto.identities import PublicKeys, device_id
 from store import commits, events
-from store.commits import Commit, NewerFormat, commit_hash
+from store.commits import Commit, NewerFormat, ObjectRef, commit_hash, name_of
 from store.names import slot_name
 from sync.fold import Author, Refused, apply, first_roster
 from sync.roster import Roster
@@ -22,8 +22,8 @@ class Memory(Protocol):
         """Whether this device already has a valid commit of this id."""
         ...
 
-    def is_named(self, sha256: str) -> bool:
-        """Whether a valid commit names this object."""
+    def is_named(self, ref: ObjectRef) -> bool:
+        """Whether a valid commit names this object: its whole name, for a digest may be claimed under any base."""
         ...
 
     def remember(self, commit: Commit) -> None:
@@ -36,20 +36,20 @@ class MemoryInRam:
     """The memory of a short log, or of a full re-fold."""
 
     ids: set[tuple[str, str]] = field(default_factory=set)
-    named: set[str] = field(default_factory=set)
+    named: set[str] = field(default_factory=set)  # whole object names
 
     def has_commit(self, device: str, commit_id: str) -> bool:
         """See Memory."""
         return (device, commit_id) in self.ids
 
-    def is_named(self, sha256: str) -> bool:
+    def is_named(self, ref: ObjectRef) -> bool:
         """See Memory."""
-        return sha256 in self.named
+        return name_of(ref) in self.named
 
     def remember(self, commit: Commit) -> None:
         """See Memory."""
         self.ids.add((commit.device, commit.id))
-        self.named.update(ref.sha256 for ref in commit.objects)
+        self.named.update(map(name_of, commit.objects))
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +102,7 @@ def _admissible(point: LogPoint, memory: Memory, commit: Commit, seq: int, *, tr
     roster = _after_events(point.roster, commit)
     _check_place(roster, commit)
     _check_epochs(point.roster, roster, commit)
-    known = point.roster is not None and bytes.fromhex(commit.device) in point.roster.devices
-    _check_objects(roster, memory, commit, admits_author=not known)
+    _check_objects(roster, memory, commit)
     _check_leaves(commit)
     return roster
 
@@ -113,27 +112,15 @@ def _signer(roster: Roster | None, commit: Commit) -> bytes:
     first = commit.events[0]
     if isinstance(first, events.Genesis) == (roster is not None):
         raise Refused("a log begins with its one genesis")
-    admitted = _admits_its_author(commit, first, roster)
-    if admitted is not None:
-        return admitted.ed25519
+    if isinstance(first, events.Genesis | events.Join):
+        keys = PublicKeys(bytes.fromhex(first.device.keys.ed25519), bytes.fromhex(first.device.keys.x25519))
+        if device_id(keys).hex() != commit.device:
+            raise Refused("is not by the device that its first event admits")
+        return keys.ed25519
     device = roster.active_device(bytes.fromhex(commit.device)) if roster is not None else None
     if device is None:
         raise Refused("is by no device the team admits")
     return device.keys.ed25519
-
-
-def _admits_its_author(commit: Commit, first: events.Event, roster: Roster | None) -> PublicKeys | None:
-    """The author's keys, if its own first event is what admits it: genesis, join, or a recovery with the kit."""
-    if not isinstance(first, events.Genesis | events.Join | events.DeviceAdded):
-        return None
-    keys = PublicKeys(bytes.fromhex(first.device.keys.ed25519), bytes.fromhex(first.device.keys.x25519))
-    author = device_id(keys).hex() == commit.device
-    if isinstance(first, events.DeviceAdded):
-        known = roster is not None and bytes.fromhex(commit.device) in roster.devices
-        return keys if author and not known else None
-    if not author:
-        raise Refused("is not by the device that its first event admits")
-    return keys
 
 
 def _after_events(roster: Roster | None, commit: Commit) -> Roster:
@@ -187,11 +174,11 @@ def _check_epochs(before: Roster | None, after: Roster, commit: Commit) -> None:
         raise Refused("writes on before enacting a pending request with a new epoch")
 
 
-def _check_objects(roster: Roster, memory: Memory, commit: Commit, *, admits_author: bool) -> None:
+def _check_objects(roster: Roster, memory: Memory, commit: Commit) -> None:
     """Objects come with a push and only so; newly named ones lie behind the fence, where gc does not delete."""
     pushes = any(isinstance(event, events.Push) for event in commit.events)
-    if pushes and admits_author:
-        raise Refused("genesis, join and recovery carry no push")
+    if pushes and isinstance(commit.events[0], events.Genesis | events.Join):
+        raise Refused("genesis and join carry no push")
     if pushes != any(ref.kind == "manifest" for ref in commit.objects) or (commit.objects and not pushes):
         raise Refused("a push names its manifest, and nothing else names objects")
     if len({ref.sha256 for ref in commit.objects}) != len(commit.objects):
@@ -201,7 +188,7 @@ def _check_objects(roster: Roster, memory: Memory, commit: Commit, *, admits_aut
             raise Refused(f"format 0 has no {ref.kind} objects")
         if ref.base >= commit.seq:
             raise Refused("names an object with a base ahead of the log")
-        if ref.base < roster.fence and not memory.is_named(ref.sha256):
+        if ref.base < roster.fence and not memory.is_named(ref):
             raise Refused("newly names an object from before the fence")
     space = roster.spaces[bytes.fromhex(commit.space)]
     if pushes and not space.newest.wraps.keys() <= roster.recipients(space):
