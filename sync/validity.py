@@ -102,7 +102,8 @@ def _admissible(point: LogPoint, memory: Memory, commit: Commit, seq: int, *, tr
     roster = _after_events(point.roster, commit)
     _check_place(roster, commit)
     _check_epochs(point.roster, roster, commit)
-    _check_objects(roster, memory, commit)
+    known = point.roster is not None and bytes.fromhex(commit.device) in point.roster.devices
+    _check_objects(roster, memory, commit, admits_author=not known)
     _check_leaves(commit)
     return roster
 
@@ -112,15 +113,27 @@ def _signer(roster: Roster | None, commit: Commit) -> bytes:
     first = commit.events[0]
     if isinstance(first, events.Genesis) == (roster is not None):
         raise Refused("a log begins with its one genesis")
-    if isinstance(first, events.Genesis | events.Join):
-        keys = PublicKeys(bytes.fromhex(first.device.keys.ed25519), bytes.fromhex(first.device.keys.x25519))
-        if device_id(keys).hex() != commit.device:
-            raise Refused("is not by the device that its first event admits")
-        return keys.ed25519
+    admitted = _admits_its_author(commit, first, roster)
+    if admitted is not None:
+        return admitted.ed25519
     device = roster.active_device(bytes.fromhex(commit.device)) if roster is not None else None
     if device is None:
         raise Refused("is by no device the team admits")
     return device.keys.ed25519
+
+
+def _admits_its_author(commit: Commit, first: events.Event, roster: Roster | None) -> PublicKeys | None:
+    """The author's keys, if its own first event is what admits it: genesis, join, or a recovery with the kit."""
+    if not isinstance(first, events.Genesis | events.Join | events.DeviceAdded):
+        return None
+    keys = PublicKeys(bytes.fromhex(first.device.keys.ed25519), bytes.fromhex(first.device.keys.x25519))
+    author = device_id(keys).hex() == commit.device
+    if isinstance(first, events.DeviceAdded):
+        known = roster is not None and bytes.fromhex(commit.device) in roster.devices
+        return keys if author and not known else None
+    if not author:
+        raise Refused("is not by the device that its first event admits")
+    return keys
 
 
 def _after_events(roster: Roster | None, commit: Commit) -> Roster:
@@ -174,11 +187,11 @@ def _check_epochs(before: Roster | None, after: Roster, commit: Commit) -> None:
         raise Refused("writes on before enacting a pending request with a new epoch")
 
 
-def _check_objects(roster: Roster, memory: Memory, commit: Commit) -> None:
+def _check_objects(roster: Roster, memory: Memory, commit: Commit, *, admits_author: bool) -> None:
     """Objects come with a push and only so; newly named ones lie behind the fence, where gc does not delete."""
     pushes = any(isinstance(event, events.Push) for event in commit.events)
-    if pushes and isinstance(commit.events[0], events.Genesis | events.Join):
-        raise Refused("genesis and join carry no push")
+    if pushes and admits_author:
+        raise Refused("genesis, join and recovery carry no push")
     if pushes != any(ref.kind == "manifest" for ref in commit.objects) or (commit.objects and not pushes):
         raise Refused("a push names its manifest, and nothing else names objects")
     if len({ref.sha256 for ref in commit.objects}) != len(commit.objects):
