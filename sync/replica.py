@@ -121,6 +121,11 @@ class Replica:
         for row in self._db.execute("SELECT seq, sha256, void_reason, data FROM slots ORDER BY seq"):
             yield Slot(*row)
 
+    def slots_back(self) -> Iterator[Slot]:
+        """All slots, the newest first, streaming."""
+        for row in self._db.execute("SELECT seq, sha256, void_reason, data FROM slots ORDER BY seq DESC"):
+            yield Slot(*row)
+
     def team_slots(self) -> list[tuple[int, bytes]]:
         """The valid commits that changed the roster: (slot, bytes)."""
         return self._db.execute(

@@ -44,7 +44,8 @@ class _Command:
 _GROUPS: Final = {
     "import": "Take in what agents logged.",
     "storage": "The bucket: configure it, sync with it.",
-    "team": "Who is in: create, invite, join, members.",
+    "team": "Who is in: create, invite, join, members, roles.",
+    "device": "Your own devices: link a new one, end a lost one.",
     "config": "Settings of this home.",
 }
 COMMANDS: Final = (
@@ -97,6 +98,42 @@ COMMANDS: Final = (
         "team join", "team_join", "Join a team with an invite link.", "tapes team join --link-file link.txt"
     ),
     _Command("team members", "team_members", "List the team's members.", "tapes team members"),
+    _Command("team role", "team_role", "Set what a member may do.", "tapes team role 3f2a9c admin"),
+    _Command("team remove", "team_remove", "End somebody's membership.", "tapes team remove 3f2a9c"),
+    _Command("team leave", "team_leave", "Leave the team.", "tapes team leave"),
+    _Command("team invites", "team_invites", "List the open invites.", "tapes team invites"),
+    _Command("team uninvite", "team_uninvite", "Close an invite.", "tapes team uninvite 3f2a9c"),
+    _Command("device list", "device_list", "List your own devices.", "tapes device list"),
+    _Command(
+        "device link",
+        "device_link",
+        "Print a code that makes another machine a device of yours, and wait for it.",
+        "tapes device link",
+    ),
+    _Command(
+        "device join",
+        "device_join",
+        "Make this machine a device of yours, with another device's code.",
+        "tapes device join --code-file code.txt",
+    ),
+    _Command(
+        "device revoke",
+        "device_revoke",
+        "End a device that was lost or stolen.",
+        "tapes device revoke 3f2a9c --lost-since 2026-02-14",
+    ),
+    _Command(
+        "recover",
+        "recover",
+        "All devices are gone: make this one yours with the recovery kit.",
+        "tapes recover --kit kit.txt --bucket s3://our-bucket/tapes",
+    ),
+    _Command(
+        "rescue",
+        "rescue",
+        "Bring home every session the recovery kit can read, without any other state.",
+        "tapes rescue s3://our-bucket/tapes --kit kit.txt -o rescued",
+    ),
     _Command(
         "config get",
         "config_get",
@@ -126,6 +163,12 @@ COMMANDS: Final = (
         "verify",
         "Check every stored object and commit against signatures and pins.",
         "tapes verify --json",
+    ),
+    _Command(
+        "gc",
+        "gc",
+        "Delete what interrupted pushes left in the bucket (owners and admins).",
+        "tapes gc --dry-run",
     ),
 )
 

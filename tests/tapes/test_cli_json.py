@@ -90,6 +90,7 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     given["show"] = ada.json("show", given["sessions"]["sessions"][0]["id"][:16])
     given["doctor"] = ada.json("doctor")
     given["verify"] = ada.json("verify")
+    given["gc"] = ada.json("gc")
     return given
 
 
