@@ -53,6 +53,11 @@ class Engine:
             while batch := self._db.fetchmany(_fetch_rows):
                 yield from batch
 
+    def batches(self, sql: str) -> Iterator[pa.RecordBatch]:
+        """As `stream`, as Arrow batches."""
+        with _memory_told():
+            yield from self._db.sql(sql).to_arrow_reader(_fetch_rows)
+
     def integers(self, sql: str) -> list[int]:
         """The answer's one column, as Python numbers."""
         with _memory_told():

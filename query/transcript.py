@@ -58,13 +58,15 @@ class _Step:
     place: _Place | None
 
 
-def load(source: Source, head: str) -> list[Node]:
+def load(source: Source, head: str, parents: Sequence[int] | None = None) -> list[Node]:
     """The nodes from root to `head` (64 hex digits). A missing parent ends the way up; nodes that fit no era are marked.
+
+    Who loads many heads reads `parents` (query/paths.read_parents) once.
 
     UsageError for a head that is not in the source, VerificationFailed naming pack and frame for bytes that are not what their
     manifest says, StoreError when the bucket is needed and away.
     """
-    steps = list(_steps(source.engine, head))
+    steps = list(_steps(source.engine, head, parents))
     reader = _Reader(source)
     found: dict[str, Node] = {}
     frames: dict[tuple[int, FramePlace], list[tuple[_Step, _Place]]] = {}
@@ -165,12 +167,13 @@ def _output(usage: Usage | None) -> int | None:
     return usage.output if usage is not None else None
 
 
-def _steps(engine: Engine, head: str) -> Iterator[_Step]:
+def _steps(engine: Engine, head: str, parents: Sequence[int] | None) -> Iterator[_Step]:
     """The path from the root to `head`, from the rows alone. Hostile rows may go in a circle: the second meeting ends it."""
-    known = engine.all("SELECT id FROM rows WHERE lower(hex(hash)) = ?", [head])
+    known = engine.all("SELECT id FROM rows WHERE hash = unhex(?)", [head])
     if not known:
         raise UsageError(f"no node {head}", hint="`tapes sessions` lists what there is")
-    parents = read_parents(engine)
+    if parents is None:
+        parents = read_parents(engine)
     path: dict[int, None] = {}
     node = known[0][0]
     while node != nowhere and node not in path:
