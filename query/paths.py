@@ -14,9 +14,14 @@ from query.heads import superseded
 _PARENTS: Final = """
 SELECT coalesce(parent.id, -1) FROM rows LEFT JOIN rows AS parent ON parent.hash = rows.parent ORDER BY rows.id
 """
-# Of project and agent the first one along the path is shown (tapes.md §3.6); arg_min passes over nulls.
+idle_us_max: Final = 5 * 60_000_000  # a longer pause between two turns is not counted as activity
+prompts_kept: Final = 3  # the newest of a path: its title is made of them
+# Of project and agent the first one along the path is shown (tapes.md §3.6); arg_min passes over nulls. A user's turn below a
+# turn with tool calls brings their results: it is no prompt.
 _SEGMENTS: Final = """
-WITH stretches AS (
+WITH uppers AS (
+    SELECT id AS above, epoch_us(created_us)::HUGEINT AS above_us, tool_calls > 0 AS calls_above FROM rows
+), stretches AS (
     SELECT segment, arg_min(hash, position) AS first_hash,
         arg_min(project, position) AS project, arg_min(agent, position) AS agent,
         list(DISTINCT model) FILTER (model IS NOT NULL) AS models,
@@ -24,13 +29,18 @@ WITH stretches AS (
         bool_or(kind IS DISTINCT FROM 'session') AS spoken, bool_and(seq IS NOT NULL) AS synced,
         count(*) FILTER (kind = 'message') AS turns, sum(counts.input_uncached) AS input_uncached,
         sum(counts.cache_read) AS cache_read, sum(counts.cache_write) AS cache_write, sum(counts.output) AS output,
-        sum(counts.cost_usd_micro) AS cost_usd_micro, sum(unpriced) AS unpriced
-    FROM places JOIN rows USING (id) JOIN counts USING (id) WHERE segment >= 0 GROUP BY segment
+        sum(counts.cost_usd_micro) AS cost_usd_micro, sum(unpriced) AS unpriced,
+        list(DISTINCT provider) FILTER (provider IS NOT NULL) AS providers,
+        sum(tool_calls) AS tool_calls, sum(tool_errors) AS tool_failures, bool_or(git_activity) AS git_activity,
+        coalesce(sum(epoch_us(created_us) - above_us) FILTER (epoch_us(created_us) - above_us BETWEEN 0 AND ?), 0) AS active_us,
+        arg_max(hash, position, ?) FILTER (role = 'user' AND kind = 'message' AND NOT coalesce(calls_above, false)) AS prompts
+    FROM places JOIN rows USING (id) JOIN counts USING (id) LEFT JOIN uppers USING (above) WHERE segment >= 0 GROUP BY segment
 )
-SELECT stretches.*, leaves.leaf, rows.hash, rows.conversation, rows.member, rows.space, rows.harness_session
+SELECT stretches.*, leaves.leaf, rows.hash, rows.conversation, rows.member, rows.space, rows.harness_session,
+    rows.role, rows.stop_reason
 FROM stretches LEFT JOIN leaves USING (segment) LEFT JOIN rows USING (id) ORDER BY segment
 """
-_head_columns = 6
+_head_columns = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +51,11 @@ class Tokens:
     cache_read: int
     cache_write: int
     output: int
+
+    @property
+    def total(self) -> int:
+        """All classes together."""
+        return self.input_uncached + self.cache_read + self.cache_write + self.output
 
     def __add__(self, other: "Tokens") -> "Tokens":
         return Tokens(
@@ -67,6 +82,12 @@ class Stretch:
     tokens: Tokens
     cost_usd_micro: int
     unpriced: int
+    providers: frozenset[str]
+    tool_calls: int
+    tool_failures: int
+    git_activity: bool
+    active_us: int  # pauses up to `idle_us_max` between turns
+    prompts: tuple[bytes, ...]  # hashes of the last `prompts_kept`, newest first
 
     def then(self, below: "Stretch") -> "Stretch":
         """This stretch and the one below it."""
@@ -74,8 +95,7 @@ class Stretch:
             root=self.root,
             project=self.project if self.project is not None else below.project,
             agent=self.agent if self.agent is not None else below.agent,
-            # Most forks add no model: sharing the set keeps a deep comb of forks linear in memory.
-            models=self.models if below.models <= self.models else self.models | below.models,
+            models=_union(self.models, below.models),
             started_us=min(_known(self.started_us, below.started_us), default=None),
             ended_us=max(_known(self.ended_us, below.ended_us), default=None),
             spoken=self.spoken or below.spoken,
@@ -84,6 +104,12 @@ class Stretch:
             tokens=self.tokens + below.tokens,
             cost_usd_micro=self.cost_usd_micro + below.cost_usd_micro,
             unpriced=self.unpriced + below.unpriced,
+            providers=_union(self.providers, below.providers),
+            tool_calls=self.tool_calls + below.tool_calls,
+            tool_failures=self.tool_failures + below.tool_failures,
+            git_activity=self.git_activity or below.git_activity,
+            active_us=self.active_us + below.active_us,
+            prompts=(below.prompts + self.prompts)[:prompts_kept],
         )
 
 
@@ -96,15 +122,18 @@ class Head:
     member: str | None
     space: str | None
     harness_session: str | None
+    role: str | None
+    stop_reason: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class Path:
-    """A session: its head, all that leads to it, and the tree it stands in (the number of the root's segment)."""
+    """A session: its head, all that leads to it, and where it stands in the forest."""
 
     head: Head
     whole: Stretch
-    tree: int
+    tree: int  # the number of the root's segment
+    segment: int  # the one that ends in the head
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,12 +146,14 @@ class Paths:
 
 def read_paths(engine: Engine) -> Paths:
     """All sessions of `rows`: paths that end in a head and on which somebody speaks."""
-    forest = grow(read_parents(engine))
-    with engine.table("places", _places(forest)):
+    parents = read_parents(engine)
+    forest = grow(parents)
+    with engine.table("places", _places(forest, parents)):
         with engine.table("leaves", _leaves(forest, set())):
             hidden = superseded(engine, forest)
         with engine.table("leaves", _leaves(forest, hidden)):
-            known = [path for path in _fold(engine.stream(_SEGMENTS), forest) if path.whole.spoken]
+            segments = engine.stream(_SEGMENTS, [idle_us_max, prompts_kept])
+            known = [path for path in _fold(segments, forest) if path.whole.spoken]
     known.sort(key=lambda path: (-_ended(path), path.head.hash))
     return Paths(forest, known)
 
@@ -143,7 +174,7 @@ def _fold(segments: Iterator[tuple[Any, ...]], forest: Forest) -> Iterator[Path]
             stretch = above[parent].then(stretch)
         head = _head(columns[-_head_columns:])
         if head is not None:
-            yield Path(head, stretch, tree)
+            yield Path(head, stretch, tree, number)
         elif forest.leaf[number] == nowhere:
             above[number], trees[number] = stretch, tree
 
@@ -163,14 +194,20 @@ def _stretch(columns: list[Any]) -> Stretch:
         tokens=Tokens(*sums[:4]),
         cost_usd_micro=sums[4],
         unpriced=sums[5],
+        providers=frozenset(sums[6] or ()),
+        tool_calls=sums[7],
+        tool_failures=sums[8],
+        git_activity=sums[9],
+        active_us=sums[10],
+        prompts=tuple(sums[11] or ()),
     )
 
 
 def _head(columns: list[Any]) -> Head | None:
-    leaf, digest, conversation, member, space, harness_session = columns
+    leaf, digest, conversation, member, *labels = columns
     if leaf is None:
         return None
-    return Head(digest.hex(), conversation.hex(), member and member.hex(), space, harness_session)
+    return Head(digest.hex(), conversation.hex(), member and member.hex(), *labels)
 
 
 def _ended(path: Path) -> float:
@@ -181,13 +218,19 @@ def _known(*times: int | None) -> list[int]:
     return [time for time in times if time is not None]
 
 
-def _places(forest: Forest) -> pa.Table:
+def _union(above: frozenset[str], below: frozenset[str]) -> frozenset[str]:
+    """Most forks add nothing: sharing the set keeps a deep comb of forks linear in memory."""
+    return above if below <= above else above | below
+
+
+def _places(forest: Forest, parents: list[int]) -> pa.Table:
     count = len(forest.segment)
     return pa.table(
         {
             "id": pa.array(range(count), pa.int64()),
             "segment": _column(forest.segment),
             "position": _column(forest.position),
+            "above": pa.array(parents, pa.int64()),
         }
     )
 

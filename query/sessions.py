@@ -65,7 +65,7 @@ class SessionList:
 def list_sessions(source: Source) -> SessionList:
     """All sessions of a source. Equal rows give equal lists, in whatever order they came in."""
     paths = read_paths(source.engine)
-    return SessionList(tuple(map(_session, paths.known)), _totals(source))
+    return SessionList(tuple(map(session_of, paths.known)), _totals(source))
 
 
 def resolve(source: Source, prefix: str) -> str:
@@ -125,7 +125,8 @@ def _totals(source: Source) -> Totals:
     return Totals(nodes, Tokens(*used), cost, unpriced)
 
 
-def _session(path: Path) -> Session:
+def session_of(path: Path) -> Session:
+    """A path as the list has it."""
     head, whole = path.head, path.whole
     return Session(
         id=head.hash,

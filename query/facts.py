@@ -1,0 +1,200 @@
+"""The facts of sessions: what a path's nodes add up to, beyond the list, and which sessions a filter means.
+
+Status by the rules of the Go tapes v0.4.0, first match wins; docs/search.md states the differences:
+
+    failed      some tool result on the path is an error
+    completed   a shell command on the path commits or pushes with git
+    abandoned   the head is not the assistant's
+    completed   the assistant stopped by itself
+    failed      it was cut off: length, filter, an error, a tool call without its result
+    unknown     anything else
+"""
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Final
+
+import pyarrow as pa
+
+from query.condition import condition
+from query.engine import Engine
+from query.filter import SessionFilter, Status
+from query.forest import nowhere
+from query.moments import Clock
+from query.paths import Path, Paths, Stretch, read_paths
+from query.sessions import Session, session_of
+from query.source import Source
+
+_STOPPED: Final = frozenset({"stop", "end_turn", "end-turn", "eos"})
+_CUT_OFF: Final = frozenset({"length", "max_tokens", "content_filter", "tool_use", "tool_use_response"})
+_SECOND_US: Final = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class SessionFacts(Session):
+    """A session with all that is known of it without reading what was said. Durations in seconds."""
+
+    status: Status
+    providers: tuple[str, ...]
+    duration_seconds: int | None  # first turn to last
+    active_seconds: int  # without pauses of over five minutes
+    tool_calls: int
+    tool_failures: int
+    git_activity: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """The sessions that a filter means, newest end first: `paths.known[number]` and its facts, for each of `numbers`."""
+
+    paths: Paths
+    numbers: tuple[int, ...]
+    facts: tuple[SessionFacts, ...]
+
+
+ToolFinder = Callable[
+    [Sequence[str]], Collection[int]
+]  # names of tools → ids of rows that may call one of them
+
+
+def choose(
+    source: Source,
+    chosen: SessionFilter,
+    clock: Clock,
+    names: Mapping[str, str],
+    tools: ToolFinder | None = None,
+) -> Chosen:
+    """The sessions a filter means, by everything but its text. `names`: what members call themselves, by hex id.
+
+    `tools` is asked only when the filter names tools.
+    """
+    paths = read_paths(source.engine)
+    passing = _passing(source.engine, chosen, clock, paths.known, names)
+    if chosen.tool and tools is not None:
+        through = segments_below(paths, tools(chosen.tool))
+        passing = [number for number in passing if through[paths.known[number].segment]]
+    facts = tuple(facts_of(paths.known[number]) for number in passing)
+    return Chosen(paths, tuple(passing), facts)
+
+
+def facts_of(path: Path) -> SessionFacts:
+    """The facts of one path."""
+    whole, session = path.whole, session_of(path)
+    duration_us = _duration_us(whole)
+    return SessionFacts(
+        **{field.name: getattr(session, field.name) for field in fields(Session)},
+        status=status_of(path),
+        providers=tuple(sorted(whole.providers)),
+        duration_seconds=None if duration_us is None else duration_us // _SECOND_US,
+        active_seconds=whole.active_us // _SECOND_US,
+        tool_calls=whole.tool_calls,
+        tool_failures=whole.tool_failures,
+        git_activity=whole.git_activity,
+    )
+
+
+def status_of(path: Path) -> Status:
+    """How a session ended; see the head of this file."""
+    reason = (path.head.stop_reason or "").strip().lower()
+    if path.whole.tool_failures:
+        return "failed"
+    if path.whole.git_activity:
+        return "completed"
+    if path.head.role != "assistant":
+        return "abandoned"
+    if reason in _STOPPED:
+        return "completed"
+    return "failed" if reason in _CUT_OFF or "error" in reason else "unknown"
+
+
+def segments_below(paths: Paths, nodes: Collection[int]) -> bytearray:
+    """By segment: whether some of the nodes is on it or above it. One pass, since a segment comes after the one above it."""
+    forest = paths.forest
+    through = bytearray(len(forest.above))
+    for node in nodes:
+        if forest.segment[node] != nowhere:
+            through[forest.segment[node]] = 1
+    for number, above in enumerate(forest.above):
+        if above != nowhere and through[above]:
+            through[number] = 1
+    return through
+
+
+def _passing(
+    engine: Engine, chosen: SessionFilter, clock: Clock, known: Sequence[Path], names: Mapping[str, str]
+) -> list[int]:
+    where = condition(chosen, clock)
+    with engine.table("sessions", session_table(known, names)):
+        rows = engine.all(f"SELECT number FROM sessions WHERE {where.sql} ORDER BY number", where.values)  # noqa: S608 - its values are bound
+    return [number for (number,) in rows]
+
+
+def session_table(known: Sequence[Path], names: Mapping[str, str]) -> pa.Table:
+    """One row a session, in the order of `known`: the columns that conditions speak of."""
+    return pa.Table.from_pylist(
+        [dict(zip(_COLUMNS.names, row, strict=True)) for row in _rows(known, names)], _COLUMNS
+    )
+
+
+_COLUMNS: Final = pa.schema(
+    [
+        ("number", pa.int64()),
+        ("id", pa.string()),
+        ("project", pa.string()),
+        ("agent", pa.string()),
+        ("providers", pa.list_(pa.string())),
+        ("models", pa.list_(pa.string())),
+        ("member", pa.string()),
+        ("member_name", pa.string()),
+        ("space", pa.string()),
+        ("synced", pa.bool_()),
+        ("status", pa.string()),
+        ("started_us", pa.int64()),
+        ("ended_us", pa.int64()),
+        ("duration_us", pa.int64()),
+        ("turns", pa.int64()),
+        ("tokens", pa.float64()),
+        ("cost_usd_micro", pa.float64()),
+        ("unpriced_turns", pa.int64()),
+        ("tool_calls", pa.int64()),
+        ("tool_failures", pa.int64()),
+        ("git_activity", pa.bool_()),
+    ]
+)
+
+
+def _rows(known: Sequence[Path], names: Mapping[str, str]) -> Iterator[tuple[object, ...]]:
+    for number, path in enumerate(known):
+        head, whole = path.head, path.whole
+        yield (
+            number,
+            head.hash,
+            whole.project,
+            whole.agent,
+            sorted(whole.providers),
+            sorted(whole.models),
+            head.member,
+            names.get(head.member) if head.member else None,
+            head.space,
+            whole.synced,
+            status_of(path),
+            whole.started_us,
+            whole.ended_us,
+            _duration_us(whole),
+            whole.turns,
+            float(
+                whole.tokens.total
+            ),  # sums of hostile counts may pass 64 bits; comparing is all that is done with them
+            float(whole.cost_usd_micro),
+            whole.unpriced,
+            whole.tool_calls,
+            whole.tool_failures,
+            whole.git_activity,
+        )
+
+
+def _duration_us(whole: Stretch) -> int | None:
+    """Clamped, since hostile times may lie further apart than 64 bits."""
+    if whole.started_us is None or whole.ended_us is None:
+        return None
+    return min(whole.ended_us - whole.started_us, 2**63 - 1)
