@@ -67,9 +67,14 @@ def create_identity(path: Path, vault: Vault, name: str, secret: bytes) -> Ident
     device = new_device_keys()
     who = member_id(member.public)
     identity = Identity(name, member.public, device, None, certify(member, who, device.public))
-    vault.save(_vault_name(device.public), device.pack())
-    _publish(path, identity)
+    keep_identity(path, vault, identity)
     return identity
+
+
+def keep_identity(path: Path, vault: Vault, identity: Identity) -> None:
+    """Keep who this home is. Durable when it returns; UsageError when the home has an identity already."""
+    vault.save(_vault_name(identity.device.public), identity.device.pack())
+    _publish(path, identity)
 
 
 def load_identity(path: Path, vault: Vault) -> Identity:
@@ -112,7 +117,7 @@ def _publish(path: Path, identity: Identity) -> None:
         name=identity.name,
         member=stored_keys(identity.member),
         device=stored_keys(identity.device.public),
-        certified_by=None,
+        certified_by=identity.certified_by.hex() if identity.certified_by is not None else None,
         certificate=identity.certificate.hex(),
     )
     beside = path.with_name(f".identity.{token_hex(8)}")

@@ -63,10 +63,10 @@ class Desk:
         text = self.run.config.text
         return Bucket(url, text("storage.endpoint_url"), text("storage.region"))
 
-    def client_of(self, bucket: Bucket) -> Client:
-        """This member's client of a bucket."""
+    def client_of(self, bucket: Bucket, identity: Identity | None = None) -> Client:
+        """This member's client of a bucket; `identity`: of a device that is only about to become this home's."""
         home = self.run.home
-        identity = self.identity
+        identity = identity or self.identity
         home.prepare()
         bare = open_store(bucket.url, endpoint_url=bucket.endpoint_url, region=bucket.region)
         store, self._meter = compose(bare)

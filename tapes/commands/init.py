@@ -7,16 +7,17 @@ import getpass
 import random
 from pathlib import Path
 from secrets import token_bytes
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final
 
 from cyclopts import Parameter
 
 from crypto.errors import UsageError
 from crypto.kit import words_of
-from crypto.vault import VaultMode, open_vault, os_keyring_works
+from crypto.vault import VaultMode, open_vault
 from sync.identity import Identity
 from tapes.commands.context import Flags, Run, begin, no_flags
 from tapes.commands.prompts import ask, can_ask
+from tapes.commands.vaults import choose_vault
 from tapes.home import read_passphrase
 from tapes.identity import check_name, create_identity, refuse_second, write_private
 from tapes.render.kit import kit_text, words_table
@@ -48,7 +49,7 @@ def init(
             "there is no terminal to show the recovery kit on", hint="tapes init --yes --kit-out FILE"
         )
     called = check_name(name or _ask_name(run, yes=yes))
-    mode = _choose_vault(run, vault)
+    mode = choose_vault(run, vault)
     device_vault = open_vault(run.home.path, mode, read_passphrase())
     run.home.prepare()
     secret = token_bytes(32)
@@ -93,16 +94,6 @@ def _confirm(run: Run, words: list[str]) -> None:
     raise UsageError(
         "the kit was not confirmed; nothing was made", hint="run `tapes init` again for a new kit"
     )
-
-
-def _choose_vault(run: Run, wanted: VaultMode | None) -> Literal["os", "file"]:
-    """Flag, environment, file; else the OS keyring, unless there is none or a passphrase is given: that protects files."""
-    mode = run.config.get("keys.vault", None if wanted == "auto" else wanted)
-    if wanted == "auto" or mode.origin == "default":
-        return "os" if read_passphrase() is None and os_keyring_works() else "file"
-    if mode.value == "os" and not os_keyring_works():
-        raise UsageError("this system has no usable keyring", hint="--vault file")
-    return "os" if mode.value == "os" else "file"
 
 
 def _tell(run: Run, identity: Identity, kit_out: Path | None) -> None:

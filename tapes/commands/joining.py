@@ -5,6 +5,7 @@ from pathlib import Path
 from sync.membership import create_team
 from sync.replica import Replica
 from tapes.commands.desk import Desk
+from tapes.home import Home
 
 
 def forget_strangers_log(desk: Desk) -> None:
@@ -15,8 +16,13 @@ def forget_strangers_log(desk: Desk) -> None:
     """
     path = desk.run.home.replica
     if path.exists() and _is_strangers(path, desk.identity.member_id):
-        for suffix in ("", "-wal", "-shm"):
-            path.with_name(path.name + suffix).unlink(missing_ok=True)
+        drop_replica(desk.run.home)
+
+
+def drop_replica(home: Home) -> None:
+    """Forget the log: right only where no identity has a stake in its pins."""
+    for suffix in ("", "-wal", "-shm"):
+        home.replica.with_name(home.replica.name + suffix).unlink(missing_ok=True)
 
 
 def _is_strangers(path: Path, member: bytes) -> bool:

@@ -9,6 +9,7 @@ import pytest
 
 from tapes.cli import COMMANDS
 from tests.command_line import HOUSE, SAMPLE, Person
+from tests.device_linking import link
 
 _TYPES: dict[str, type | tuple[type, ...]] = {
     "string": str,
@@ -91,6 +92,41 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     given["doctor"] = ada.json("doctor")
     given["verify"] = ada.json("verify")
     given["gc"] = ada.json("gc")
+    return given | _ends(ada, bob, folder) | _devices(ada, folder)
+
+
+def _ends(ada: Person, bob: Person, folder: Path) -> dict[str, Any]:
+    """Invites and members, to their end."""
+    given: dict[str, Any] = {}
+    ada.ok("team", "invite")
+    given["team invites"] = ada.json("team", "invites")
+    given["team uninvite"] = ada.json("team", "uninvite", given["team invites"]["invites"][0]["id"])
+    given["team role"] = ada.json("team", "role", _member_id(ada, "Bob"), "owner")
+    given["team leave"] = bob.json("team", "leave", "--yes")
+    cat = Person(folder / "cat").init("Cat")
+    ada.ok("storage", "sync")
+    cat.ok("team", "join", "-", stdin=ada.json("team", "invite")["link"])
+    given["team remove"] = ada.json("team", "remove", _member_id(ada, "Cat"))
+    return given
+
+
+def _member_id(person: Person, name: str) -> str:
+    """A member's id; after a join it is known once the log was read on."""
+    person.ok("storage", "sync")
+    [found] = [member["id"] for member in person.json("team", "members")["members"] if member["name"] == name]
+    return str(found)
+
+
+def _devices(ada: Person, folder: Path) -> dict[str, Any]:
+    """Devices that come, go, and come back from paper."""
+    given: dict[str, Any] = {}
+    joined, linked = link(ada, Person(folder / "phone"), "--json")
+    given["device join"], given["device link"] = joined.json, linked.json
+    given["device list"] = ada.json("device", "list")
+    given["device revoke"] = ada.json("device", "revoke", linked.json["device_id"], "--lost-since", "0")
+    bucket, kit = (folder / "bucket").as_uri(), folder / "ada.kit"
+    given["recover"] = Person(folder / "again").json("recover", "--kit", kit, "--bucket", bucket)
+    given["rescue"] = Person(folder / "nobody").json("rescue", bucket, "--kit", kit, "-o", folder / "rescued")
     return given
 
 

@@ -1,0 +1,210 @@
+"""Devices and recovery from the command line: link, lose, recover, rescue; and ending what others may do."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.command_line import SAMPLE, Person
+from tests.device_linking import link, offering
+
+
+@pytest.fixture
+def bucket(tmp_path: Path) -> Path:
+    """Where the team's bucket is."""
+    return tmp_path / "bucket"
+
+
+@pytest.fixture
+def ada(tmp_path: Path, bucket: Path) -> Person:
+    """An owner whose sessions, some for the team and some private, are in the bucket."""
+    person = Person(tmp_path / "ada").init("Ada")
+    person.ok("import", "claude", SAMPLE)
+    project = next(s["project"] for s in person.json("sessions")["sessions"] if s["project"])
+    person.ok("config", "set", f"default-visibility.{project}", "team")
+    person.ok("storage", "configure", "--bucket", bucket.as_uri())
+    person.ok("team", "create", "Engine")
+    person.ok("storage", "sync")
+    return person
+
+
+def _joined(ada: Person, home: Path, name: str) -> Person:
+    person = Person(home).init(name)
+    person.ok("team", "join", "-", stdin=ada.json("team", "invite")["link"])
+    return person
+
+
+def _said(person: Person) -> list[dict[str, Any]]:
+    """All sessions with all their turns, without what is about this home rather than about the sessions."""
+    sessions = person.json("sessions")["sessions"]
+    shown = [person.json("show", session["id"]) for session in sessions]
+    about = [{k: v for k, v in s.items() if k not in {"member", "space", "synced"}} for s in sessions]
+    return [*about, *shown]
+
+
+def _spaces(person: Person) -> set[str | None]:
+    return {session["space"] for session in person.json("sessions")["sessions"]}
+
+
+def test_a_linked_device_sees_all_the_member_sees(ada: Person, tmp_path: Path, bucket: Path) -> None:
+    """Two processes and a code: afterwards the new home shows the same sessions, private ones too, as the same member."""
+    new = Person(tmp_path / "new")
+    joined, linked = link(ada, new)
+
+    assert (0, 0) == (joined.code, linked.code), joined.err + linked.err
+    shown = [line.split(": ")[-1] for line in (joined.err + linked.err).splitlines() if "fingerprint" in line]
+    assert 2 == len(shown)
+    assert shown[0] == shown[1]
+    new.ok("storage", "sync")
+    assert {"team", "private"} == _spaces(ada)
+    assert ada.json("sessions")["sessions"] == new.json("sessions")["sessions"]
+    assert _said(ada) == _said(new)
+    assert 1 == len(new.json("team", "members")["members"])
+    devices = new.json("device", "list")["devices"]
+    assert [(None, False), ("laptop two", True)] == [(d["name"], d["is_this"]) for d in devices]
+    assert [] == [path for path in bucket.rglob("links/*") if path.is_file()]
+
+
+def test_a_code_links_one_device_once(ada: Person, tmp_path: Path) -> None:
+    """Used again it is refused with 4, cut or changed with 2; in none of these cases does the home get an identity."""
+    with offering(ada, "--yes") as (code, process):
+        Person(tmp_path / "new").ok("device", "join", "-", "--vault", "file", stdin=code)
+        process.communicate(timeout=60)
+    late = Person(tmp_path / "late")
+
+    again = late.tapes("device", "join", "-", "--vault", "file", stdin=code)
+    assert (4, True) == (again.code, "tapes device link" in again.err)
+    assert 2 == late.tapes("device", "join", "-", stdin=code[:-9]).code
+    assert code.strip() not in again.err
+    assert not (late.home / "identity.json").exists()
+
+
+def test_a_home_with_an_identity_does_not_join_as_a_device(ada: Person, tmp_path: Path) -> None:
+    """There is never a second identity in a home, nor one lost to a link."""
+    bob = Person(tmp_path / "bob").init("Bob")
+    before = (bob.home / "identity.json").read_text()
+    with offering(ada, "--yes") as (code, _):
+        done = bob.tapes("device", "join", "-", stdin=code)
+
+    assert (2, before) == (done.code, (bob.home / "identity.json").read_text())
+
+
+def test_linking_asks_for_a_terminal_or_yes(ada: Person) -> None:
+    """Without anybody to compare the two screens, nothing is offered."""
+    assert 2 == ada.tapes("device", "link").code
+
+
+def test_a_revoked_device_is_out_and_says_why(ada: Person, tmp_path: Path) -> None:
+    """Revoking tells to rotate credentials; the lost device cannot write, the rest of the team goes on."""
+    new = Person(tmp_path / "new")
+    link(ada, new)
+    lost = next(d for d in ada.json("device", "list")["devices"] if not d["is_this"])
+    done = ada.ok("device", "revoke", lost["id"][:8], "--lost-since", "2020-01-01")
+
+    assert "rotate the bucket credentials now" in done.err
+    assert 4 == new.tapes("storage", "sync").code
+    assert ada.json("device", "list")["devices"][1]["revoked_seq"] is not None
+    ada.ok("storage", "sync")
+    assert 2 == ada.tapes("device", "revoke", "ffff").code
+    assert 2 == ada.tapes("device", "revoke", lost["id"][:8], "--lost-since", "someday").code
+
+
+def test_the_kit_brings_a_member_back_when_all_devices_are_lost(
+    ada: Person, tmp_path: Path, bucket: Path
+) -> None:
+    """A new machine with the printed page: the same member, all sessions, and it can revoke what was lost and push on."""
+    new = Person(tmp_path / "new")
+    recovered = new.json(
+        "recover", "--kit", ada.home.with_suffix(".kit"), "--bucket", bucket.as_uri(), "--name", "second life"
+    )
+
+    assert "Ada" == recovered["name"]
+    assert ada.json("team", "members")["members"][0]["id"] == recovered["member_id"]
+    new.ok("storage", "sync")
+    assert _said(ada) == _said(new)
+    [old] = [d for d in new.json("device", "list")["devices"] if not d["is_this"]]
+    new.ok("device", "revoke", old["id"][:12])
+    new.ok("storage", "sync")
+    assert 4 == ada.tapes("storage", "sync").code
+    assert new.ok("verify", "--json").json["ok"]
+
+
+def test_recovery_repeats_and_refuses_strangers(ada: Person, tmp_path: Path, bucket: Path) -> None:
+    """Run again it finishes without a second device; another's kit is refused with 4, a wrong word with 2."""
+    new, kit = Person(tmp_path / "new"), ada.home.with_suffix(".kit")
+    place = ("--bucket", bucket.as_uri(), "--vault", "file")
+    new.ok("recover", "--kit", kit, *place)
+    new.ok("recover", "--kit", kit, *place)
+    assert 2 == len(new.json("device", "list")["devices"])
+
+    Person(tmp_path / "eve").init("Eve")
+    stranger = Person(tmp_path / "stranger")
+    done = stranger.tapes("recover", "--kit", tmp_path / "eve.kit", *place)
+    assert (4, True) == (done.code, "not in this bucket's team" in done.err)
+    assert 2 == stranger.tapes("recover", "--kit", "-", *place, stdin="abandon " * 24).code
+    assert not (stranger.home / "identity.json").exists()
+    assert 2 == new.tapes("recover", "--kit", tmp_path / "eve.kit", *place).code
+
+
+def test_the_words_may_be_typed_at_a_terminal(ada: Person, tmp_path: Path, bucket: Path) -> None:
+    """Paper has no file: the words alone, asked for, are enough."""
+    page = ada.home.with_suffix(".kit").read_text().split("Whoever")[0].split("\n\n", 1)[1]
+    words = " ".join(word for word in page.split() if not word.isdigit())
+    done = Person(tmp_path / "new").at_terminal(
+        "recover", "--bucket", bucket.as_uri(), "--vault", "file", answers={"words of the kit:": words}
+    )
+
+    assert (0, True) == (done.code, "device of Ada" in done.out)
+
+
+def test_rescue_needs_nothing_but_bucket_and_kit(ada: Person, tmp_path: Path, bucket: Path) -> None:
+    """A new folder shows the same sessions, turn for turn; the bucket is not written to, and the head is told."""
+    before = sorted((p, p.stat().st_mtime_ns) for p in bucket.rglob("*") if p.is_file())
+    nobody = Person(tmp_path / "nobody")
+    done = nobody.ok(
+        "rescue", bucket.as_uri(), "--kit", ada.home.with_suffix(".kit"), "-o", tmp_path / "rescued"
+    )
+
+    assert _said(ada) == _said(Person(tmp_path / "rescued"))
+    assert "the log ends at commit" in done.err
+    assert "cannot be seen" in done.err
+    assert before == sorted((p, p.stat().st_mtime_ns) for p in bucket.rglob("*") if p.is_file())
+    assert 2 == nobody.tapes("rescue", bucket.as_uri(), "--kit", "x", "-o", tmp_path / "rescued").code
+    assert not nobody.home.exists() or not any(nobody.home.iterdir())
+
+
+def test_rescue_brings_what_is_left_and_names_what_is_not(ada: Person, tmp_path: Path, bucket: Path) -> None:
+    """With one pack gone, all other sessions come home, the pack is named, and the exit code is 6."""
+    lost = max((bucket / "packs").rglob("*"), key=lambda path: path.stat().st_size if path.is_file() else -1)
+    lost.unlink()
+    done = Person(tmp_path / "nobody").tapes(
+        "rescue", bucket.as_uri(), "--kit", ada.home.with_suffix(".kit"), "-o", tmp_path / "rescued"
+    )
+
+    assert (6, True) == (done.code, lost.name in done.err)
+    assert Person(tmp_path / "rescued").json("sessions")["sessions"]
+
+
+def test_members_come_and_go_from_the_command_line(ada: Person, tmp_path: Path) -> None:
+    """Role, removal, leaving, invites listed and closed; each refusal is the fold's, in words, before a commit is spent."""
+    bob, cat = _joined(ada, tmp_path / "bob", "Bob"), _joined(ada, tmp_path / "cat", "Cat")
+    bob.ok("storage", "sync")
+    cat.ok("storage", "sync")
+    ada.ok("storage", "sync")
+    ids = {m["name"]: m["id"][:12] for m in ada.json("team", "members")["members"]}
+
+    refused = bob.tapes("team", "remove", ids["Ada"])
+    assert (2, True) == (refused.code, "rules refuse" in refused.err)
+    ada.ok("team", "role", ids["Bob"], "admin")
+    assert "rotate the bucket credentials now" in bob.ok("team", "remove", ids["Cat"]).err
+    assert 4 == cat.tapes("storage", "sync").code
+    ada.ok("team", "invite")
+    [open_one] = ada.json("team", "invites")["invites"]
+    ada.ok("team", "uninvite", open_one["id"][:10])
+    assert [] == ada.json("team", "invites")["invites"]
+    assert 2 == ada.tapes("team", "leave", "--yes").code
+    bob.ok("team", "leave", "--yes")
+    ada.ok("storage", "sync")
+    states = {m["name"]: m["state"] for m in ada.json("team", "members")["members"]}
+    assert {"Ada": "active", "Bob": "left", "Cat": "removed"} == states
+    assert ada.ok("verify", "--json").json["ok"]
