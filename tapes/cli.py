@@ -59,6 +59,18 @@ COMMANDS: Final = (
     _Command("sessions", "sessions", "List sessions, your own and the team's.", "tapes sessions --json"),
     _Command("show", "show", "Read one session.", "tapes show 3f2a9c"),
     _Command(
+        "export",
+        "export",
+        "Write sessions to a file: tape, json, ndjson, csv, md, html or parquet.",
+        "tapes export --all -o everything.tape",
+    ),
+    _Command(
+        "import bundle",
+        "import_bundle",
+        "Take in the sessions of a .tape file, all or none.",
+        "tapes import bundle feb-14.tape",
+    ),
+    _Command(
         "storage configure",
         "storage_configure",
         "Name the bucket; it is probed before it is trusted.",

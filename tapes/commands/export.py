@@ -1,0 +1,166 @@
+"""`tapes export`."""
+
+import io
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated, BinaryIO, Final, Literal, get_args
+
+from cyclopts import Parameter
+
+from crypto.errors import UsageError
+from query.bundle_write import write_bundle
+from query.choosing import ids_of_lines, sessions_named
+from query.export import Content, write_csv, write_json, write_ndjson
+from query.export_parquet import write_parquet
+from query.records import About, price_tables
+from query.sessions import Session, list_sessions
+from query.source import Source
+from query.table_rows import Loader
+from store.nodes import Json
+from tapes.commands.context import Flags, Run, begin, no_flags
+from tapes.commands.desk import Desk
+from tapes.commands.output_file import writing
+from tapes.render.export_html import html_end, html_session, html_start
+from tapes.render.export_md import md_session, md_start
+
+Format = Literal["tape", "json", "ndjson", "csv", "md", "html", "parquet"]
+_METADATA_ONLY: Final = ("csv", "parquet")  # unless asked otherwise
+_BINARY: Final = ("tape", "parquet")
+_Pages = Callable[[Loader, list[Session], About], Iterator[str]]
+
+
+def export(
+    *ids: Annotated[str, Parameter(help="Sessions; without any, ids are read from stdin, one per line.")],
+    output: Annotated[
+        Path | None, Parameter(name=["--output", "-o"], help="File, or folder for parquet; else stdout.")
+    ] = None,
+    format_: Annotated[
+        Format | None, Parameter(name="--format", help="Else by the file's ending; else json.")
+    ] = None,
+    content: Annotated[
+        Content | None,
+        Parameter(help="What was said, or only metadata; else full, but none for csv and parquet."),
+    ] = None,
+    all_: Annotated[bool, Parameter(name="--all", help="All sessions.")] = False,
+    flags: Flags = no_flags,
+) -> int:
+    """Write sessions to a file."""
+    run = begin(flags)
+    kind = _format(format_, output)
+    wanted = _content(content, kind)
+    _check_target(kind, output, run)
+    names = None if all_ else ids or ids_of_lines(_stdin(run))
+    with Desk(run) as desk:
+        source = desk.source()
+        chosen = _chosen(source, names)
+        about = about_export(source, {"ids": None if names is None else len(chosen)})
+        _write(Loader(source), chosen, about, wanted, kind, output)
+    _answer(run, kind, wanted, chosen, output)
+    return 0
+
+
+def about_export(source: Source, filter_: Json) -> About:
+    """What an export made now says of itself."""
+    identity = source.client.identity if source.client else None
+    return About(
+        tool=f"tapes-sync {version('tapes-sync')}",
+        filter=filter_,
+        price_tables=price_tables(source),
+        exported_at=datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+        exported_by=identity.member_id.hex() if identity else None,
+    )
+
+
+def _format(named: Format | None, output: Path | None) -> Format:
+    if named is not None:
+        return named
+    if output is None:
+        return "json"
+    ending = output.suffix.removeprefix(".").lower()
+    formats: tuple[Format, ...] = get_args(Format)
+    for known in formats:
+        if ending == known:
+            return known
+    raise UsageError(f"no format is known by the ending of {output.name}", hint="name one with --format")
+
+
+def _content(wanted: Content | None, kind: Format) -> Content:
+    if wanted is None:
+        return "none" if kind in _METADATA_ONLY else "full"
+    if (kind, wanted) in {("csv", "full"), ("tape", "none"), ("md", "none"), ("html", "none")}:
+        raise UsageError(
+            f"{kind} has no --content {wanted}",
+            hint="csv is metadata only; tape, md and html are what was said; json, ndjson and parquet can be both",
+        )
+    return wanted
+
+
+def _check_target(kind: Format, output: Path | None, run: Run) -> None:
+    if output is None and run.flags.json:
+        raise UsageError("--json reports on an export that goes elsewhere", hint="-o FILE, or --format json")
+    if output is None and kind == "parquet":
+        raise UsageError("a parquet export is a folder", hint="-o FOLDER")
+    if output is None and kind in _BINARY and run.out.stdout.is_terminal:
+        raise UsageError(f"a {kind} is nothing for a terminal", hint="-o FILE")
+    if output is not None and kind != "parquet" and output.is_dir():
+        raise UsageError(f"{output} is a folder", hint="name a file in it")
+
+
+def _stdin(run: Run) -> Iterable[str]:
+    if sys.stdin is None or sys.stdin.isatty() or run.flags.no_input:
+        raise UsageError("which sessions?", hint="ids, or `tapes sessions | tapes export …`, or --all")
+    return sys.stdin
+
+
+def _chosen(source: Source, names: Sequence[str] | None) -> list[Session]:
+    if names is None:
+        return sorted(list_sessions(source).sessions, key=lambda session: session.id)
+    return sessions_named(source, names)
+
+
+def _write(
+    loader: Loader, chosen: list[Session], about: About, content: Content, kind: Format, output: Path | None
+) -> None:
+    if kind == "parquet" and output is not None:
+        write_parquet(loader, chosen, about, content, output)
+        return
+    with writing(output) as out:
+        if kind == "tape":
+            write_bundle(((session, loader.nodes(session.id)) for session in chosen), about, out)
+        elif kind == "csv":
+            write_csv(chosen, about, out)
+        elif kind in {"json", "ndjson"}:
+            (write_json if kind == "json" else write_ndjson)(loader, chosen, about, content, out)
+        else:
+            _write_pages(_html if kind == "html" else _md, loader, chosen, about, out)
+
+
+def _write_pages(pages: _Pages, loader: Loader, chosen: list[Session], about: About, out: BinaryIO) -> None:
+    # A lone surrogate has no UTF-8; `safe` made those visible, and a time or an id could still hold one.
+    text = io.TextIOWrapper(out, encoding="utf-8", errors="replace", newline="\n", write_through=True)
+    text.writelines(pages(loader, chosen, about))
+    text.detach()
+
+
+def _html(loader: Loader, chosen: list[Session], about: About) -> Iterator[str]:
+    yield html_start(about)
+    for session in chosen:
+        yield from html_session(session, loader.nodes(session.id))
+    yield html_end()
+
+
+def _md(loader: Loader, chosen: list[Session], about: About) -> Iterator[str]:
+    yield md_start(about)
+    for session in chosen:
+        yield from md_session(session, loader.nodes(session.id))
+
+
+def _answer(run: Run, kind: Format, content: Content, chosen: list[Session], output: Path | None) -> None:
+    if run.flags.json:
+        fields = {"format": kind, "content": content, "sessions": len(chosen), "output": str(output)}
+        run.out.answer("export", fields)
+    elif output is not None:
+        run.out.say(f"exported {len(chosen)} session{'s' if len(chosen) != 1 else ''} to {output}")

@@ -1,0 +1,35 @@
+"""`tapes import bundle`."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from query.bundle_import import import_bundle as take_in
+from tapes.commands.context import Flags, begin, no_flags
+from tapes.commands.desk import Desk
+
+
+def import_bundle(
+    file: Annotated[Path, Parameter(help="A .tape file.")],
+    /,
+    *,
+    allow_unverified: Annotated[
+        bool, Parameter(help="Keep turns whose hash fits no known era, marked.")
+    ] = False,
+    flags: Flags = no_flags,
+) -> int:
+    """Take in the sessions of a .tape file: all of them, or none if anything in it is wrong."""
+    run = begin(flags)
+    with Desk(run) as desk:
+        done = take_in(desk.local, file, allow_unverified=allow_unverified)
+    if run.flags.json:
+        run.out.answer("import-bundle", asdict(done))
+        return 0
+    run.out.lines(
+        [f"imported {done.nodes_new} new turns of {done.sessions} sessions; {done.nodes_known} were known"]
+    )
+    if done.unverified:
+        run.out.warn(f"{done.unverified} turns have a hash of no known era: kept, marked unverified")
+    return 0

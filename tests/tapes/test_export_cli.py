@@ -1,0 +1,215 @@
+"""`tapes export` and `tapes import bundle` as people call them."""
+
+import csv
+import gzip
+import io
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from store.local import LocalStore
+from store.local_path import local_store_path
+from tests.command_line import SAMPLE, Person
+from tests.laptops import turn
+
+HOSTILE = "</pre></details><script>alert(1)</script><img src=//evil.example onerror=x>\x1b]0;t\x07\u202egnp ```\n# no heading"
+
+
+@pytest.fixture(scope="module")
+def ada(tmp_path_factory: pytest.TempPathFactory) -> Person:
+    """Somebody with the sample's sessions."""
+    person = Person(tmp_path_factory.mktemp("ada") / "home")
+    person.ok("import", "claude", SAMPLE)
+    return person
+
+
+def ids_of(person: Person) -> list[str]:
+    """All session ids, sorted as exports are."""
+    return sorted(session["id"] for session in person.json("sessions")["sessions"])
+
+
+def hostile(folder: Path) -> Person:
+    """Somebody whose one session wants to be code, in words, labels and tool calls."""
+    person = Person(folder / "home")
+    person.ok("sessions")
+    first = turn(HOSTILE, None, project="=HYPERLINK(1)</h2><script>")
+    blocks = [
+        {"type": "tool_use", "tool_name": HOSTILE, "tool_use_id": "t", "tool_input": {HOSTILE: HOSTILE}},
+        {"type": "tool_result", "tool_result_id": "t", "tool_output": HOSTILE, "is_error": True},
+        {"type": HOSTILE, "text": HOSTILE, "\ud800": "\ud800"},
+    ]
+    second = turn("x", first, project="=HYPERLINK(1)</h2><script>")
+    second.bucket["content"].extend(blocks)
+    second.bucket["role"] = '"><script>'
+    with LocalStore.open(local_store_path(person.home)) as local:
+        local.add([first, second])
+    return person
+
+
+def test_a_bundle_carries_all_sessions_to_another_home(ada: Person, tmp_path: Path) -> None:
+    """Export all, import elsewhere: the same sessions with the same numbers; again: nothing new."""
+    bob = Person(tmp_path / "bob")
+    ada.ok("export", "--all", "-o", tmp_path / "all.tape")
+
+    first = bob.json("import", "bundle", tmp_path / "all.tape")
+    again = bob.json("import", "bundle", tmp_path / "all.tape")
+
+    assert bob.json("sessions")["sessions"] == ada.json("sessions")["sessions"]
+    assert (first["sessions"], again["nodes_new"]) == (len(ids_of(ada)), 0)
+
+
+def test_two_exports_differ_only_in_when(ada: Person, tmp_path: Path) -> None:
+    """All lines of the unpacked bundle but the first are the same."""
+    bodies = []
+    for name in ("a.tape", "b.tape"):
+        ada.ok("export", "--all", "-o", tmp_path / name)
+        bodies.append(gzip.decompress((tmp_path / name).read_bytes()).splitlines()[1:])
+
+    assert bodies[0] == bodies[1]
+
+
+def test_a_pipe_names_the_sessions(ada: Person) -> None:
+    """`tapes sessions | tapes export` takes the first word of each line; one id alone gives that session alone."""
+    listed = ada.ok("sessions").out
+    every = json.loads(ada.process("export", "--format", "json", stdin=listed).out)
+    one = json.loads(ada.process("export", ids_of(ada)[0][:16]).out)
+
+    assert [session["id"] for session in every["sessions"]] == ids_of(ada)
+    assert [session["id"] for session in one["sessions"]] == ids_of(ada)[:1]
+    assert one["export"]["tool"].startswith("tapes-sync ")
+    assert one["export"]["schema_version"] == 1
+    assert {"filter", "price_tables", "exported_at", "exported_by"} <= set(one["export"])
+
+
+@pytest.mark.parametrize("stdin", ["", "\n  \n"])
+def test_an_empty_stdin_is_never_everything(stdin: str, ada: Person, tmp_path: Path) -> None:
+    """A search that found nothing ends an export with 2, and no file is there."""
+    done = ada.tapes("export", "-o", tmp_path / "x.json", stdin=stdin)
+
+    assert done.code == 2
+    assert "no session ids came in" in done.err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["feedfacefeedface", "-o", "x.tape"],
+        ["--all", "-o", "x.docx"],
+        ["--all", "-o", "x.csv", "--content", "full"],
+        ["--all", "-o", "x.tape", "--content", "none"],
+        ["--all", "--format", "parquet"],
+        ["--all", "--json"],
+        ["--all", "-o", ".", "--format", "json"],
+        ["--all", "-o", "x.json", "--content", "redacted"],
+    ],
+    ids=" ".join,
+)
+def test_what_cannot_be_meant_ends_with_2_and_no_file(
+    words: list[str], ada: Person, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An unknown id, an unknown ending, content that a format has not: said, and nothing written."""
+    monkeypatch.chdir(tmp_path)
+
+    assert ada.tapes("export", *words).code == 2
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_ndjson_has_each_node_once(ada: Person, tmp_path: Path) -> None:
+    """First what it is, then nodes and sessions, each once; without content no word that was said."""
+    ada.ok("export", "--all", "-o", tmp_path / "all.ndjson", "--content", "none")
+    records = [json.loads(line) for line in (tmp_path / "all.ndjson").read_text().splitlines()]
+    nodes = [record for record in records if record["record"] == "node"]
+
+    assert records[0]["record"] == "export"
+    assert sorted(r["id"] for r in records if r["record"] == "session") == ids_of(ada)
+    assert len({node["hash"] for node in nodes}) == len(nodes) > 0
+    assert not any("content" in node["bucket"] or "extra" in node.get("source", {}) for node in nodes)
+    assert not any("raw" in node.get("usage", {}) for node in nodes)
+
+
+def test_csv_is_one_row_per_session_and_no_formula(ada: Person, tmp_path: Path) -> None:
+    """The numbers of `sessions --json`; a label that a spreadsheet would run is quoted."""
+    ada.ok("export", "--all", "-o", tmp_path / "all.csv")
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "all.csv").read_text())))
+    known = {session["id"]: session for session in ada.json("sessions")["sessions"]}
+    person = hostile(tmp_path)
+    person.ok("export", "--all", "-o", tmp_path / "bad.csv")
+    [bad] = csv.DictReader(io.StringIO((tmp_path / "bad.csv").read_text()))
+
+    assert [row["id"] for row in rows] == ids_of(ada)
+    assert all(int(row["output"]) == known[row["id"]]["tokens"]["output"] for row in rows)
+    assert bad["project"].startswith("'=HYPERLINK")
+
+
+class _Tags(HTMLParser):
+    """The tags and attributes that a browser would see."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: set[str] = set()
+        self.attributes: set[str] = set()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        self.attributes.update(name for name, _ in attrs)
+
+
+def test_hostile_content_stays_text_in_html(tmp_path: Path) -> None:
+    """No tag, no attribute, no control character of a session's becomes part of the document; the policy forbids the rest."""
+    hostile(tmp_path).ok("export", "--all", "-o", tmp_path / "x.html")
+    page = (tmp_path / "x.html").read_text()
+    seen = _Tags()
+    seen.feed(page)
+
+    assert not seen.tags & {"script", "img", "link", "iframe", "a", "object"}
+    assert seen.attributes <= {"lang", "charset", "http-equiv", "content", "name", "class"}
+    assert "default-src 'none'" in page
+    assert not re.search("[\x00-\x08\x0b-\x1f\u202e]", page)
+    assert "alert(1)" in page  # it is shown
+
+
+def test_hostile_content_stays_in_its_fence_in_markdown(tmp_path: Path) -> None:
+    """Outside the fences stands nothing of what was said, and no raw HTML."""
+    hostile(tmp_path).ok("export", "--all", "-o", tmp_path / "x.md")
+    outside, fence = [], ""
+    for line in (tmp_path / "x.md").read_text().splitlines():
+        mark = re.match("(`{3,})(text)?$", line)
+        if mark and not fence:
+            fence = mark[1]
+        elif fence and line == fence:
+            fence = ""
+        elif not fence:
+            outside.append(line)
+
+    assert fence == ""
+    assert not any(re.search(r"(?<!\\)[<!]", line) for line in outside[outside.index("# Sessions") :])
+    assert "# no heading" not in outside
+
+
+def test_parquet_appears_whole_in_a_new_folder(ada: Person, tmp_path: Path) -> None:
+    """Nodes and sessions by UTC day, metadata only; a folder that has something is refused and left as it is."""
+    ada.ok("export", "--all", "--format", "parquet", "-o", tmp_path / "out")
+    nodes = pq.read_table(tmp_path / "out" / "nodes", partitioning="hive")
+    again = ada.tapes("export", "--all", "--format", "parquet", "-o", tmp_path / "out")
+
+    assert nodes.num_rows == ada.json("sessions")["totals"]["nodes"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["_export.json", "nodes", "sessions"]
+    assert again.code == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_broken_bundle_ends_with_6_and_leaves_nothing(ada: Person, tmp_path: Path) -> None:
+    """A bundle that was cut is refused with its name; the home has no session more."""
+    ada.ok("export", "--all", "-o", tmp_path / "all.tape")
+    (tmp_path / "cut.tape").write_bytes((tmp_path / "all.tape").read_bytes()[:-30])
+    bob = Person(tmp_path / "bob")
+    done = bob.tapes("import", "bundle", tmp_path / "cut.tape")
+
+    assert done.code == 6
+    assert "cut.tape" in done.err
+    assert bob.json("sessions")["sessions"] == []
