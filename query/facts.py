@@ -22,7 +22,7 @@ from query.filter import SessionFilter, Status
 from query.forest import nowhere
 from query.moments import Clock
 from query.paths import Path, Paths, Stretch, read_paths
-from query.sessions import Session, session_of
+from query.sessions import Session, Totals, session_of, totals
 from query.source import Source
 
 _STOPPED: Final = frozenset({"stop", "end_turn", "end-turn", "eos"})
@@ -118,6 +118,24 @@ def segments_below(paths: Paths, nodes: Collection[int]) -> bytearray:
         if above != nowhere and through[above]:
             through[number] = 1
     return through
+
+
+def owners_of(chosen: Chosen) -> list[int]:
+    """By segment: the newest chosen session that it is part of. Each segment is visited once, however many forks it carries."""
+    forest = chosen.paths.forest
+    owners = [nowhere] * len(forest.above)
+    for place, number in enumerate(chosen.numbers):
+        segment = chosen.paths.known[number].segment
+        while segment != nowhere and owners[segment] == nowhere:
+            owners[segment] = place
+            segment = forest.above[segment]
+    return owners
+
+
+def totals_of(source: Source, chosen: Chosen) -> Totals:
+    """What the chosen sessions used together, each node once."""
+    owners, segment = owners_of(chosen), chosen.paths.forest.segment
+    return totals(source, [n for n, at in enumerate(segment) if at != nowhere and owners[at] != nowhere])
 
 
 def _passing(

@@ -83,5 +83,16 @@ def micros_of(moment: datetime) -> int:
     return (moment - _EPOCH) // timedelta(microseconds=1)
 
 
+def rfc3339(since_1970_us: int | None) -> str | None:
+    """A time as nodes spell their `created_at`; None for none, and for what lies outside the calendar (a row may claim it)."""
+    if since_1970_us is None:
+        return None
+    try:
+        when = _EPOCH + timedelta(microseconds=since_1970_us)
+    except OverflowError:
+        return None
+    return when.isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
 def _day(day: date, clock: Clock) -> tuple[datetime, datetime]:
     return clock.midnight(day), clock.midnight(day + timedelta(days=1))

@@ -142,6 +142,7 @@ class Paths:
 
     forest: Forest
     known: list[Path]
+    parents: list[int]  # by node number; `nowhere` above a root
 
 
 def read_paths(engine: Engine) -> Paths:
@@ -155,7 +156,7 @@ def read_paths(engine: Engine) -> Paths:
             segments = engine.stream(_SEGMENTS, [idle_us_max, prompts_kept])
             known = [path for path in _fold(segments, forest) if path.whole.spoken]
     known.sort(key=lambda path: (-_ended(path), path.head.hash))
-    return Paths(forest, known)
+    return Paths(forest, known, parents)
 
 
 def read_parents(engine: Engine) -> list[int]:

@@ -1,16 +1,17 @@
 """The session list: every path from a root to a leaf, what it used, and the totals in which each node counts once."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import Final
 
+import pyarrow as pa
+
 from crypto.errors import UsageError
+from query.moments import rfc3339
 from query.paths import Head, Path, Paths, Tokens, read_paths
 from query.source import Source
 
 prefix_chars_min = 4
 _candidates_shown = 5
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _TOTALS: Final = """
 SELECT count(*), coalesce(sum(input_uncached), 0), coalesce(sum(cache_read), 0), coalesce(sum(cache_write), 0),
     coalesce(sum(output), 0), coalesce(sum(cost_usd_micro), 0), coalesce(sum(unpriced), 0)
@@ -65,7 +66,7 @@ class SessionList:
 def list_sessions(source: Source) -> SessionList:
     """All sessions of a source. Equal rows give equal lists, in whatever order they came in."""
     paths = read_paths(source.engine)
-    return SessionList(tuple(map(session_of, paths.known)), _totals(source))
+    return SessionList(tuple(map(session_of, paths.known)), totals(source))
 
 
 def resolve(source: Source, prefix: str) -> str:
@@ -120,8 +121,13 @@ def _of_session(head: Head, alias: str) -> bool:
     return head.harness_session is not None and head.harness_session.startswith(alias)
 
 
-def _totals(source: Source) -> Totals:
-    [(nodes, *used, cost, unpriced)] = source.engine.all(_TOTALS)
+def totals(source: Source, among: list[int] | None = None) -> Totals:
+    """What all nodes used, or those of some rows (by id)."""
+    if among is None:
+        [(nodes, *used, cost, unpriced)] = source.engine.all(_TOTALS)
+    else:
+        with source.engine.table("among", pa.table({"id": pa.array(among, pa.int64())})):
+            [(nodes, *used, cost, unpriced)] = source.engine.all(f"{_TOTALS} JOIN among USING (id)")
     return Totals(nodes, Tokens(*used), cost, unpriced)
 
 
@@ -135,8 +141,8 @@ def session_of(path: Path) -> Session:
         agent=whole.agent,
         models=tuple(sorted(whole.models)),
         member=head.member,
-        started_at=_time(whole.started_us),
-        ended_at=_time(whole.ended_us),
+        started_at=rfc3339(whole.started_us),
+        ended_at=rfc3339(whole.ended_us),
         turns=whole.turns,
         tokens=whole.tokens,
         cost_usd_micro=whole.cost_usd_micro,
@@ -144,11 +150,3 @@ def session_of(path: Path) -> Session:
         space=head.space,
         synced=whole.synced,
     )
-
-
-def _time(since_1970_us: int | None) -> str | None:
-    """As nodes spell their `created_at`."""
-    if since_1970_us is None:
-        return None
-    when = _EPOCH + timedelta(microseconds=since_1970_us)
-    return when.isoformat(timespec="microseconds").replace("+00:00", "Z")

@@ -1,0 +1,128 @@
+"""Keeping the word index up with the local store and the log: only what is new, in small steps, in any number of processes."""
+
+from collections.abc import Callable, Iterator
+from itertools import groupby, islice
+from operator import itemgetter
+from pathlib import Path
+from typing import Any, Final
+
+import pyarrow as pa
+
+from crypto.identities import derive_seed
+from query.engine import Engine
+from query.index import IndexBroken, WordIndex, remove_index
+from query.source import Source
+from query.texts import Texts
+from query.words import turn_of
+from store.local_rows import LocalFacts
+from sync.identity import Identity
+
+nodes_per_step: Final = 2000  # of one transaction: a second searcher waits for no more than that
+_INDEX_KEY_LABEL: Final = b"tapes/v0/word-index"
+_PENDING: Final = (
+    "SELECT first_seq, hash, tool_calls FROM rows JOIN pending USING (first_seq) ORDER BY first_seq, id"
+)
+
+Say = Callable[[str], None]
+Tell = Callable[[str, int, int], None]  # what is done, how much, of how much
+
+
+def index_key(identity: Identity) -> bytes:
+    """The key of this device's index: 32 bytes from its secret, of no other use."""
+    return derive_seed(identity.device.box_seed, _INDEX_KEY_LABEL)
+
+
+def open_current(path: Path, key: bytes, texts: Texts, say: Say, tell: Tell) -> WordIndex:
+    """The index, brought up to date. A broken or outdated file is said to be so, and made anew."""
+    try:
+        return _opened(path, key, texts, tell)
+    except IndexBroken as broken:
+        say(f"{broken.message}; it is made anew")
+    remove_index(path)
+    return _opened(path, key, texts, tell)
+
+
+def _opened(path: Path, key: bytes, texts: Texts, tell: Tell) -> WordIndex:
+    index = WordIndex.open(path, key)
+    try:
+        update(index, texts, tell)
+    except BaseException:
+        index.close()
+        raise
+    return index
+
+
+def update(index: WordIndex, texts: Texts, tell: Tell) -> None:
+    """Take in what is new. May be killed and called again at any time.
+
+    IndexBroken when the index does not fit what there is: then only a new one is right.
+    """
+    _take_local(index, texts.source, texts, tell)
+    _take_commits(index, texts, tell)
+
+
+def _take_local(index: WordIndex, source: Source, texts: Texts, tell: Tell) -> None:
+    if source.local is None:
+        return
+    row, node_hash = index.local_mark()
+    if row and next((one.facts.hash for one in source.local.facts(row - 1)), None) != node_hash:
+        raise IndexBroken("the local store is another one than the word index was made of")
+    facts, total = source.local.facts(row), source.local.count()
+    for done, step in enumerate(_steps(facts)):
+        _take_local_step(index, texts, step)
+        tell("indexing own turns", min(total, (done + 1) * nodes_per_step), total)
+
+
+def _take_local_step(index: WordIndex, texts: Texts, step: list[LocalFacts]) -> None:
+    # Superseded turns are listed nowhere; one that some commit has all the same comes in with that commit.
+    calls = {bytes.fromhex(one.facts.hash): one.facts.tool_calls for one in step if not one.superseded}
+    turns = [(node_hash, turn_of(text, calls[node_hash])) for node_hash, text in texts.of_local(calls)]
+    with index.transaction():
+        for node_hash, turn in turns:
+            index.add(node_hash, turn)
+        index.mark_local(step[-1].rowid, step[-1].facts.hash)
+
+
+def _take_commits(index: WordIndex, texts: Texts, tell: Tell) -> None:
+    known, seen = texts.commits(), index.units()
+    pending = [seq for seq in known if not seen.get(seq)]
+    if any(seq not in seen for seq in pending if seen and seq < max(seen)):
+        # It may hold the first commit of nodes whose text is in the index from a later one.
+        raise IndexBroken("an earlier commit became readable")
+    nodes = _first_brought(texts.source.engine, pending)
+    for done, seq in enumerate(pending):
+        _take_commit(index, texts, seq, nodes.get(seq, {}))
+        tell("indexing commits", done + 1, len(pending))
+
+
+def _first_brought(engine: Engine, commits: list[int]) -> dict[int, dict[bytes, int]]:
+    """By commit: the nodes that came with it first, and how many tools each calls."""
+    with engine.table("pending", pa.table({"first_seq": pa.array(commits, pa.int64())})):
+        rows = engine.all(_PENDING) if commits else []
+    return {
+        seq: {node_hash: tool_calls for _, node_hash, tool_calls in group}
+        for seq, group in groupby(rows, key=itemgetter(0))
+    }
+
+
+def _take_commit(index: WordIndex, texts: Texts, seq: int, calls: dict[bytes, int]) -> None:
+    """One commit's nodes, as far as its texts can be read; what cannot is tried again next time."""
+    lacking = {node_hash for node_hash in calls if index.lacks(node_hash)}
+    unread_before = len(texts.unread)
+    found = dict(texts.of_local(lacking))
+    found.update(texts.of_commit(seq, lacking - found.keys()))
+    done = len(texts.unread) == unread_before
+    if done:
+        found.update(dict.fromkeys(lacking - found.keys(), ""))  # nothing was said in them
+    for step in _steps(iter(found.items())):
+        turns = [(node_hash, turn_of(text, calls[node_hash])) for node_hash, text in step]
+        with index.transaction():
+            for node_hash, turn in turns:
+                index.add(node_hash, turn)
+    with index.transaction():
+        index.mark_unit(seq, done=done)
+
+
+def _steps(items: Iterator[Any]) -> Iterator[list[Any]]:
+    while step := list(islice(items, nodes_per_step)):
+        yield step
