@@ -40,6 +40,14 @@ def canonical(value: Json) -> bytes:
     return _encode(value, slow=traits.wide_keys)
 
 
+def canonical_checked(value: Json) -> bytes:
+    """As `canonical`, for a value that a closed model has found to hold nothing but ASCII keys, strings and integers below 2^53.
+
+    Without the look at every value, which costs more than the encoding.
+    """
+    return _encode(value, slow=False)
+
+
 def canonical_go(value: Json) -> bytes:
     """The bytes of Go's `jsontext.Value.Canonicalize`: RFC 8785 with every number rounded to an IEEE double first.
 

@@ -4,6 +4,7 @@ The signature covers `"tapes/v0/commit" 00 ‖ canonical JSON of the commit with
 exact stored bytes, signature included.
 """
 
+import json
 from hashlib import sha256
 from typing import Annotated, Any, Literal
 
@@ -12,9 +13,9 @@ from pydantic import Field, ValidationError
 from crypto import labels, signing
 from crypto.errors import FormatBroken
 from crypto.labels import labelled
-from store.canonical import canonical, parse_canonical
+from store.canonical import canonical, canonical_checked, parse_canonical
 from store.events import Event, Genesis
-from store.fields import Base64, Count, Hex16, Hex32, Hex64, Stored
+from store.fields import Base64, Count, Hex16, Hex32, Hex64, Stored, int_json_max
 from store.limits import commit_bytes_max, commit_leaves_max
 from store.names import object_name
 
@@ -37,7 +38,7 @@ class ObjectRef(Stored):
     kind: Literal["pack", "manifest", "text", "stats", "share"]
     base: Count
     sha256: Hex32
-    bytes: Annotated[int, Field(ge=1)]
+    bytes: Annotated[int, Field(ge=1, le=int_json_max)]
 
 
 def name_of(ref: ObjectRef) -> str:
@@ -95,16 +96,41 @@ def parse(data: bytes, name: str) -> Commit:
     """The commit in a slot's bytes. FormatBroken for anything that is not exactly one canonical commit of a known format."""
     if len(data) > commit_bytes_max:
         raise FormatBroken(name, f"{len(data)} bytes exceed commit_bytes_max {commit_bytes_max}")
+    try:
+        fields = json.loads(data.decode())
+    except (ValueError, RecursionError):
+        raise FormatBroken(name, "is no JSON of our formats") from None
+    try:
+        commit = Commit.model_validate(fields)
+    except ValidationError as error:
+        _refuse_other_shape(data, name)
+        raise FormatBroken(name, _first_problem(error)) from None
+    # The model is closed and strict: what it lets through needs no second look before it is spelled again.
+    if canonical_checked(fields) != data:
+        raise FormatBroken(name, "is not canonical JSON (RFC 8785)")
+    return commit
+
+
+def _refuse_other_shape(data: bytes, name: str) -> None:
+    """What is no commit of this format may be none of JSON either, or one of a newer format: that is said first."""
     fields = parse_canonical(data, name)
     if not isinstance(fields, dict):
         raise FormatBroken(name, "is no JSON object")
     stated = fields.get("format")
     if type(stated) is int and stated > FORMAT:
         raise NewerFormat(name, fields)
-    try:
-        return Commit.model_validate(fields)
-    except ValidationError as error:
-        raise FormatBroken(name, _first_problem(error)) from None
+
+
+def is_signed(data: bytes, commit: Commit, public_ed25519: bytes) -> bool:
+    """Whether a commit is signed by this key; `data` are the bytes it was parsed from.
+
+    They are canonical, so what was signed is they themselves without one member. A quote inside a string is escaped and `sig`
+    is the name of no other field: these bytes stand there once.
+    """
+    member = f'"sig":"{commit.sig}",'.encode()
+    return signing.verifies(
+        public_ed25519, labels.COMMIT, data.replace(member, b"", 1), bytes.fromhex(commit.sig)
+    )
 
 
 def signature_holds(fields: dict[str, Any], public_ed25519: bytes) -> bool:

@@ -5,6 +5,7 @@ plaintext: an unsalted plaintext hash in a name would let the operator confirm a
 """
 
 import re
+from dataclasses import dataclass
 from typing import Final, Literal
 
 ObjectKind = Literal["pack", "manifest", "text", "stats", "share"]
@@ -12,6 +13,7 @@ ObjectKind = Literal["pack", "manifest", "text", "stats", "share"]
 LOG: Final = "log/"
 PROBE: Final = "probe/"
 LINKS: Final = "links/"
+SEGMENTS: Final = "segments/"
 PREFIX_OF_KIND: Final[dict[ObjectKind, str]] = {
     "pack": "packs/",
     "manifest": "manifests/",
@@ -22,6 +24,7 @@ PREFIX_OF_KIND: Final[dict[ObjectKind, str]] = {
 seq_digits: Final = 12
 seq_max: Final = 10**seq_digits - 1
 _SLOT = re.compile(r"log/([0-9]{12})\Z")
+_SEGMENT = re.compile(r"segments/([0-9]{12})/([0-9]{12})/([0-9a-f]{64})\Z")
 
 
 def slot_name(seq: int) -> str:
@@ -40,6 +43,26 @@ def slot_seq(name: str) -> int | None:
 def object_name(kind: ObjectKind, base: int, sha256_hex: str) -> str:
     """The name of an immutable object, as `packs/000000000041/<sha256>`."""
     return f"{PREFIX_OF_KIND[kind]}{base:0{seq_digits}d}/{sha256_hex}"
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentName:
+    """What a segment's name claims: its first and last slot, and the SHA-256 of its bytes."""
+
+    first: int
+    last: int
+    sha256: str
+
+    def __str__(self) -> str:
+        return f"{SEGMENTS}{self.first:0{seq_digits}d}/{self.last:0{seq_digits}d}/{self.sha256}"
+
+
+def segment_of(name: str) -> SegmentName | None:
+    """What a name under segments/ claims; None when it is no name of the format, or of no range."""
+    match = _SEGMENT.match(name)
+    if match is None or int(match[1]) > int(match[2]):
+        return None
+    return SegmentName(int(match[1]), int(match[2]), match[3])
 
 
 def probe_name(token: str) -> str:

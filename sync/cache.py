@@ -64,6 +64,10 @@ class ObjectCache:
         """Keep an object this device itself made."""
         self._write(digest, data)
 
+    def kept(self, digest: str) -> bytes | None:
+        """An object's bytes if they are here whole; nothing is fetched."""
+        return self._read(digest)
+
     def has(self, digest: str) -> bool:
         """Whether a file of that name is here; its bytes are checked when it is read."""
         return self._path(digest).exists()

@@ -19,6 +19,7 @@ from sync.keychain import Keychain
 from sync.log import LogReader
 from sync.replica import Replica
 from sync.roster import Roster
+from sync.segments import SegmentReader
 
 _TAG_KEY_LABEL = b"tapes/v0/local-tags"
 note_probe_passed = "probe-passed"
@@ -47,6 +48,8 @@ class Client:
         self.committer = Committer(store, self.replica, self.log, identity)
         self.keychain = Keychain([identity.device])
         self.cache = ObjectCache(paths.cache, store)
+        self.segments = SegmentReader(store, self.replica, self.cache, self.log)
+        self.log.read_ahead = self.segments.read_ahead
         self._lock = lock or HomeLock(paths.replica.with_suffix(".lock"))
         self.tag_keys: dict[
             str, dict[bytes, bytes]

@@ -18,6 +18,7 @@ from sync.drafts import Content, DraftContext, draft
 from sync.housekeeping import keep_house
 from sync.inventory import KINDS, base_of, inventory
 from sync.roster import Roster
+from sync.segment_writer import surplus
 
 day_ms: Final = 86_400_000
 fence_lag_days_default: Final = 7
@@ -124,6 +125,9 @@ def _deletable(client: Client, report: GcReport) -> Iterator[BlobInfo]:
                 report.young += 1
             elif base is not None and entry.stored is not None:
                 yield entry.stored
+    for info in surplus(client):
+        report.segments += 1
+        yield info
 
 
 def _remove(client: Client, info: BlobInfo, report: GcReport, *, dry_run: bool) -> None:

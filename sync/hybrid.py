@@ -16,6 +16,7 @@ from sync.providers import Progress, ProgressSeen, SyncReport, SyncStatus
 from sync.pull import PullReport, applied_manifests, apply_manifests
 from sync.push import Pusher, space_of
 from sync.replica import PendingManifest
+from sync.segment_writer import try_write_due
 
 note_last_sync = "last-sync-at"
 
@@ -47,6 +48,8 @@ class HybridProvider(LocalProvider):
         self._settle()
         keep_house(self._client)
         self._push(report, tell)
+        if report.pushed_commits:
+            report.notices.extend(try_write_due(self._client))
         if full:
             report.fetched_frames = self._fetch_all(report, tell)
         self._client.replica.set_note(note_last_sync, datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))
@@ -93,6 +96,7 @@ class HybridProvider(LocalProvider):
         apply_manifests(
             self._client, pulled, lambda done, total: tell(Progress("reading manifests", done, total))
         )
+        pulled.notices[:0] = self._client.segments.told()
         return SyncReport(
             pulled_slots=pulled.slots,
             pulled_manifests=pulled.manifests,

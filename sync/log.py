@@ -1,6 +1,6 @@
 """Reading the log: fetch, judge and pin every slot, and refuse a bucket that takes back what it showed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -8,10 +8,12 @@ from crypto.errors import BlobNotFound, FormatBroken, StoreError, VerificationFa
 from store.blobs import BlobStore
 from store.commits import commit_hash, parse, signature_holds
 from store.names import LOG, slot_name, slot_seq
-from sync.replica import Replica, Slot
-from sync.validity import LogPoint, Verdict, judge
+from sync.replica import JudgedSlot, Replica, Slot
+from sync.validity import Ahead, LogPoint, Verdict, judge
 
 hole_witnesses_max = 64  # slots past a hole that are read to tell a lost commit from a stranger's files
+read_ahead_slots_min = 64  # so many new slots are worth a look at the segments; a daily poll has fewer
+judged_at_once = 256  # of a run: more would only keep the collector busy
 SlotSeen = Callable[[int, Verdict], None]
 
 
@@ -24,6 +26,9 @@ class LogReader:
         self._evidence = evidence
         self._point = LogPoint()
         self._point_seq: int | None = None  # the newest slot that `_point` has taken in
+        self.read_ahead: Callable[[SlotSeen | None], int] | None = (
+            None  # a faster way over many slots at once
+        )
 
     @property
     def point(self) -> LogPoint:
@@ -68,9 +73,45 @@ class LogReader:
             verdict = judge(point, self._replica, seq, data)
             if verdict.commit is None:
                 self._read_twice(seq, data)
-            self._replica.accept(commit_hash(data), seq, data, verdict, point.prev)
+            self._replica.accept([JudgedSlot(seq, commit_hash(data), data, verdict, point.prev)])
         self._point, self._point_seq = verdict.point, seq
         return verdict
+
+    def take_run(self, first: int, run: Sequence[bytes], on_slot: SlotSeen | None = None) -> int:
+        """Judge and pin, in one transaction, slots `first` … that came from elsewhere than the log; the number of new ones.
+
+        Proven to be the log's before they are pinned: the newest valid one is compared with its slot, and vouches by `prev` for
+        every valid one before it; a void one is vouched for by nobody and compared itself. VerificationFailed otherwise, and
+        nothing is pinned.
+        """
+        with self._replica.transaction():
+            point, came, newest = self.point, 0, None
+            for start in range(self.next_seq, first + len(run), judged_at_once):
+                judged = self._judge_run(point, start, run[start - first : start - first + judged_at_once])
+                self._replica.accept(judged)
+                point, came = judged[-1].verdict.point, came + len(judged)
+                newest = next((slot for slot in reversed(judged) if slot.verdict.commit is not None), newest)
+                if on_slot is not None:
+                    on_slot(judged[-1].seq, judged[-1].verdict)
+            if newest is not None:
+                self._require_same(newest.seq, newest.data)
+        if came:
+            self._point, self._point_seq = point, first + len(run) - 1
+        return came
+
+    def _judge_run(self, point: LogPoint, first: int, run: Sequence[bytes]) -> list[JudgedSlot]:
+        judged, memory = [], Ahead(self._replica)
+        for seq, data in enumerate(run, first):
+            verdict = judge(point, memory, seq, data)
+            if verdict.commit is None:
+                self._require_same(seq, data)
+            judged.append(JudgedSlot(seq, commit_hash(data), data, verdict, point.prev))
+            point = verdict.point
+        return judged
+
+    def _require_same(self, seq: int, data: bytes) -> None:
+        if self.fetch(seq) != data:
+            raise VerificationFailed(slot_name(seq), "is not what the segment says it is")
 
     def _read_twice(self, seq: int, data: bytes) -> None:
         """Refuse to pin as void what one torn answer showed: a valid commit vouches for its bytes, a void slot cannot."""
@@ -91,8 +132,8 @@ class LogReader:
             found = self._fetch_pinned(head)
             if found != head.data:
                 raise self._rolled_back(head.seq, head.data, found)
-        listed = self._listed_after(head.seq if head is not None else None)
-        came = self.catch_up(on_slot)
+        came, listed = self._ahead(on_slot)
+        came += self.catch_up(on_slot)
         beyond = (seq for seq in listed if seq >= self.next_seq)
         witness = next(filter(self._is_commit, islice(beyond, hole_witnesses_max)), None)
         if witness is not None:
@@ -120,9 +161,20 @@ class LogReader:
                 hint="the bucket was rolled back or forked: tell the team",
             )
 
-    def _listed_after(self, after: int | None) -> list[int]:
+    def _ahead(self, on_slot: SlotSeen | None) -> tuple[int, list[int]]:
+        """Slots taken in from elsewhere, when many are new, and the numbers of those that then lie past our head."""
+        listed = self._listed_after(self._replica.newest_seq())
+        if self.read_ahead is None:
+            return 0, list(listed)
+        some = list(islice(listed, read_ahead_slots_min))
+        if len(some) < read_ahead_slots_min:
+            return 0, some
+        came = self.read_ahead(on_slot)
+        return came, list(self._listed_after(self._replica.newest_seq()))
+
+    def _listed_after(self, after: int | None) -> Iterator[int]:
         names = self._store.list(LOG, slot_name(after) if after is not None else "")
-        return [seq for info in names if (seq := slot_seq(info.name)) is not None]
+        return (seq for info in names if (seq := slot_seq(info.name)) is not None)
 
     def _is_commit(self, seq: int) -> bool:
         """Whether a slot past a hole was written by somebody who had read up to it: a device of the team, signing that number.

@@ -5,7 +5,7 @@ of the slots and of the opened manifests. Nothing of others rests here in plain:
 tags under a key of this device.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -53,6 +53,33 @@ class PendingManifest:
     space: bytes
     epoch: int
     device: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedSlot:
+    """A slot about to be pinned; `prev` is the hash of the last valid commit before it."""
+
+    seq: int
+    sha256: bytes
+    data: bytes
+    verdict: Verdict
+    prev: bytes | None
+
+
+def _slot_row(
+    slot: JudgedSlot,
+) -> tuple[int, bytes, str | None, int, bytes | None, str | None, str | None, bytes]:
+    commit = slot.verdict.commit
+    return (
+        slot.seq,
+        slot.sha256,
+        slot.verdict.void_reason,
+        int(commit is not None and any(event.type != "push" for event in commit.events)),
+        slot.prev,
+        commit.device if commit else None,
+        commit.id if commit else None,
+        slot.data,
+    )
 
 
 ManifestState = Literal["pending", "applied", "refused", "foreign"]  # foreign: of a space we cannot read
@@ -121,6 +148,12 @@ class Replica:
         for row in self._db.execute("SELECT seq, sha256, void_reason, data FROM slots ORDER BY seq"):
             yield Slot(*row)
 
+    def slots_between(self, first: int, last: int) -> Iterator[Slot]:
+        """The slots of a range, both ends included, streaming."""
+        query = "SELECT seq, sha256, void_reason, data FROM slots WHERE seq BETWEEN ? AND ? ORDER BY seq"
+        for row in self._db.execute(query, (first, last)):
+            yield Slot(*row)
+
     def slots_back(self) -> Iterator[Slot]:
         """All slots, the newest first, streaming."""
         for row in self._db.execute("SELECT seq, sha256, void_reason, data FROM slots ORDER BY seq DESC"):
@@ -153,40 +186,32 @@ class Replica:
         ).fetchone()
         return LogPoint(roster_point.roster, last[1], last[0]) if last else LogPoint()
 
-    def accept(self, slot_sha256: bytes, seq: int, data: bytes, verdict: Verdict, prev: bytes | None) -> None:
-        """Pin a judged slot, with what its commit names. One transaction: a kill leaves the slot known or not, never half."""
-        commit = verdict.commit
+    def accept(self, judged: Sequence[JudgedSlot]) -> None:
+        """Pin judged slots, with what their commits name. One transaction: a kill leaves all of them known or none."""
+        valid = [(slot.seq, slot.verdict.commit) for slot in judged if slot.verdict.commit is not None]
         with self.transaction():
-            self._db.execute(
+            self._db.executemany(
                 "INSERT INTO slots(seq, sha256, void_reason, team_events, prev, device, commit_id, data)"
                 " VALUES (?,?,?,?,?,?,?,?)",
-                (
-                    seq,
-                    slot_sha256,
-                    verdict.void_reason,
-                    int(commit is not None and any(event.type != "push" for event in commit.events)),
-                    prev,
-                    commit.device if commit else None,
-                    commit.id if commit else None,
-                    data,
-                ),
+                map(_slot_row, judged),
             )
-            if commit is not None:
-                self._name_objects(seq, commit)
-
-    def _name_objects(self, seq: int, commit: Commit) -> None:
-        self._db.executemany(
-            "INSERT OR IGNORE INTO named(sha256, kind, base, bytes, seq) VALUES (?,?,?,?,?)",
-            [(ref.sha256, ref.kind, ref.base, ref.bytes, seq) for ref in commit.objects],
-        )
-        self._db.executemany(
-            "INSERT OR IGNORE INTO manifests(sha256, seq, space, epoch, device, state) VALUES (?,?,?,?,?,'pending')",
-            [
-                (ref.sha256, seq, bytes.fromhex(commit.space), commit.epoch, bytes.fromhex(commit.device))
-                for ref in commit.objects
-                if ref.kind == "manifest"
-            ],
-        )
+            self._db.executemany(
+                "INSERT OR IGNORE INTO named(sha256, kind, base, bytes, seq) VALUES (?,?,?,?,?)",
+                [
+                    (ref.sha256, ref.kind, ref.base, ref.bytes, seq)
+                    for seq, commit in valid
+                    for ref in commit.objects
+                ],
+            )
+            self._db.executemany(
+                "INSERT OR IGNORE INTO manifests(sha256, seq, space, epoch, device, state) VALUES (?,?,?,?,?,'pending')",
+                [
+                    (ref.sha256, seq, bytes.fromhex(commit.space), commit.epoch, bytes.fromhex(commit.device))
+                    for seq, commit in valid
+                    for ref in commit.objects
+                    if ref.kind == "manifest"
+                ],
+            )
 
     # ── the judge's memory ──────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -254,6 +279,13 @@ class Replica:
         """Manifests in one state, in log order."""
         rows = self._db.execute(f"{_MANIFEST} WHERE m.state = ? ORDER BY m.seq, m.sha256", (state,))
         return [_pending_manifest(row) for row in rows]
+
+    def manifests_of(self, seq: int) -> list[str]:
+        """Digests of the manifests that slot `seq` named first."""
+        rows = self._db.execute(
+            "SELECT sha256 FROM named WHERE seq = ? AND kind = 'manifest' ORDER BY sha256", (seq,)
+        )
+        return [sha256 for (sha256,) in rows]
 
     def manifest(self, sha256: str) -> PendingManifest:
         """One manifest that a valid commit names."""

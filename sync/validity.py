@@ -52,6 +52,26 @@ class MemoryInRam:
         self.named.update(map(name_of, commit.objects))
 
 
+@dataclass(slots=True)
+class Ahead:
+    """The memory of a run that is not stored yet, in front of what is."""
+
+    before: Memory
+    run: MemoryInRam = field(default_factory=MemoryInRam)
+
+    def has_commit(self, device: str, commit_id: str) -> bool:
+        """See Memory."""
+        return self.run.has_commit(device, commit_id) or self.before.has_commit(device, commit_id)
+
+    def is_named(self, ref: ObjectRef) -> bool:
+        """See Memory."""
+        return self.run.is_named(ref) or self.before.is_named(ref)
+
+    def remember(self, commit: Commit) -> None:
+        """See Memory."""
+        self.run.remember(commit)
+
+
 @dataclass(frozen=True, slots=True)
 class LogPoint:
     """Where a reader of the log stands: the roster (None before a valid genesis) and the last valid commit."""
@@ -77,7 +97,7 @@ def judge(point: LogPoint, memory: Memory, seq: int, data: bytes, *, trusted: bo
     """
     try:
         commit = commits.parse(data, slot_name(seq))
-        roster = _admissible(point, memory, commit, seq, trusted=trusted)
+        roster = _admissible(point, memory, commit, seq, None if trusted else data)
     except NewerFormat as newer:
         if _signed_by_admitted(point, newer):
             raise
@@ -88,14 +108,14 @@ def judge(point: LogPoint, memory: Memory, seq: int, data: bytes, *, trusted: bo
     return Verdict(LogPoint(roster, commit_hash(data), seq), commit)
 
 
-def _admissible(point: LogPoint, memory: Memory, commit: Commit, seq: int, *, trusted: bool) -> Roster:
-    """The roster after a valid commit; Refused otherwise."""
+def _admissible(point: LogPoint, memory: Memory, commit: Commit, seq: int, signed: bytes | None) -> Roster:
+    """The roster after a valid commit; Refused otherwise. `signed`: the commit's bytes, None to trust the signature."""
     if commit.seq != seq:
         raise Refused(f"says it is commit {commit.seq}")
     if commit.prev != (point.prev.hex() if point.prev is not None else None):
         raise Refused("does not follow the last valid commit")
     signer = _signer(point.roster, commit)
-    if not trusted and not commits.signature_holds(commit.model_dump(), signer):
+    if signed is not None and not commits.is_signed(signed, commit, signer):
         raise Refused("the signature does not hold")
     if memory.has_commit(commit.device, commit.id):
         raise Refused("repeats an earlier commit of this device")
@@ -167,6 +187,8 @@ def _check_place(roster: Roster, commit: Commit) -> None:
 
 def _check_epochs(before: Roster | None, after: Roster, commit: Commit) -> None:
     """Whoever ends a right starts the epoch in the same commit; an epoch is for exactly who may read, its author too."""
+    if after is before and not after.rotation_due:
+        return  # a bare push: no event changed anything
     started = {bytes.fromhex(e.space) for e in commit.events if isinstance(e, events.Epoch)}
     author = after.devices[bytes.fromhex(commit.device)].keys.x25519
     for space_id in started:
