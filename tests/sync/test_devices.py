@@ -163,7 +163,7 @@ def _drafted(book: Book, who: Person, told: list[events.Event]) -> bytes:
     return draft(book.context(who), roster.team, key, Content(told))
 
 
-VOID = {
+VOID: dict[Callable[[Book], bytes], str] = {
     _by_a_thief: "certificate does not hold",
     _named_as_certified_by_a_device: "certified by the member key",
     _by_a_stranger: "nobody who is a member",
