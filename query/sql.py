@@ -1,0 +1,211 @@
+"""SQL that somebody wrote, over the tables of query/tables.py: read-only, in a process that can reach nothing else.
+
+Nothing of a session ever becomes SQL: content, labels and names are rows. What the asker writes is only ever one SELECT.
+"""
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Timer
+from typing import IO, Any, Final
+
+import pyarrow as pa
+
+from crypto.errors import TapesError, UsageError
+from query import sql_child
+from query.engine import threads
+from query.sessions import Session, list_sessions
+from query.source import Source
+from query.table_rows import Loader, content_batches, node_batches, rows_batch, session_batches
+from query.tables import (
+    EXPORTED,
+    MEMBERS,
+    MESSAGES,
+    NODES,
+    SESSIONS,
+    TOOL_CALLS,
+    USAGE_DAILY,
+    USAGE_DAILY_SQL,
+    WITH_CONTENT,
+    TableShape,
+)
+
+rows_max: Final = 1_000_000  # of an answer
+seconds_max_default: Final = 60
+memory_mib_default: Final = 2048
+sql_chars_max: Final = 1_000_000
+_ASKS_CONTENT: Final = re.compile("|".join(shape.name for shape in WITH_CONTENT), re.IGNORECASE)
+_SETTINGS: Final = {
+    "autoinstall_known_extensions": "false",
+    "autoload_known_extensions": "false",
+    "allow_community_extensions": "false",
+    "python_enable_replacements": "false",
+    "threads": str(threads),
+    "temp_directory": "",
+}
+_GLOB: Final = re.compile(r"[*?\[]")
+_MEMBERS_VIEW: Final = """
+CREATE VIEW members AS SELECT DISTINCT member AS id, CAST(NULL AS VARCHAR) AS name FROM nodes WHERE member IS NOT NULL
+"""
+_USAGE_VIEW: Final = f"CREATE VIEW {USAGE_DAILY.name} AS {USAGE_DAILY_SQL}"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a question may cost."""
+
+    seconds: int = seconds_max_default
+    memory_mib: int = memory_mib_default
+
+
+def ask_source(source: Source, names: dict[str, str], sql: str, limits: Limits = Limits()) -> pa.Table:
+    """The answer over everything a source has; `names`: what members call themselves, by hex id.
+
+    UsageError for SQL that is not one SELECT or does not fit the tables, TapesError when it takes too long or too much memory.
+    Turns are read (from the bucket, if need be) only where the words `messages` or `tool_calls` stand in the SQL.
+    """
+    sessions = list_sessions(source).sessions
+    loader = Loader(source)
+    people = [{"id": key, "name": name} for key, name in sorted(names.items())]
+    tables: dict[TableShape, Iterable[pa.RecordBatch]] = {
+        NODES: node_batches(loader, sessions),
+        SESSIONS: session_batches(sessions),
+        MEMBERS: [rows_batch(MEMBERS, people)],
+    }
+    if _ASKS_CONTENT.search(sql):
+        calls: list[pa.RecordBatch] = []
+        tables |= {MESSAGES: _messages(loader, sessions, calls), TOOL_CALLS: calls}
+    return _ask(sql, limits, tables, [_USAGE_VIEW], None)
+
+
+def _messages(
+    loader: Loader, sessions: Sequence[Session], calls: list[pa.RecordBatch]
+) -> Iterator[pa.RecordBatch]:
+    """Rows of MESSAGES; those of TOOL_CALLS, met on the way, are kept in `calls`: turns are read once."""
+    for shape, batch in content_batches(loader, sessions):
+        if shape is MESSAGES:
+            yield batch
+        else:
+            calls.append(batch)
+
+
+def ask_export(folder: Path, sql: str, limits: Limits = Limits()) -> pa.Table:
+    """The answer over a Parquet export (query/export_parquet.py); errors as `ask_source`. Only that folder is read."""
+    whole = folder.resolve()
+    there = [shape for shape in EXPORTED if (whole / shape.name).is_dir()]
+    if NODES not in there:
+        raise UsageError(
+            f"{folder} is no parquet export", hint="tapes export --all --format parquet -o FOLDER"
+        )
+    if _GLOB.search(str(whole)):
+        raise UsageError(
+            f"{folder} has one of *?[ in its name", hint="rename it: DuckDB takes them for patterns"
+        )
+    views = [*(_view_over(whole, shape) for shape in there), _MEMBERS_VIEW, _USAGE_VIEW]
+    return _ask(sql, limits, {}, views, whole)
+
+
+def _view_over(folder: Path, shape: TableShape) -> str:
+    columns = ", ".join(column.name for column in shape.columns)
+    files = str(folder / shape.name / "**" / "*.parquet").replace("'", "''")
+    return (
+        f"CREATE VIEW {shape.name} AS SELECT {columns} FROM read_parquet('{files}', hive_partitioning = true)"  # noqa: S608 - quoted
+    )
+
+
+def _ask(
+    sql: str,
+    limits: Limits,
+    tables: Mapping[TableShape, Iterable[pa.RecordBatch]],
+    views: Sequence[str],
+    folder: Path | None,
+) -> pa.Table:
+    if len(sql) > sql_chars_max:
+        raise UsageError(f"the SQL has {len(sql)} characters; {sql_chars_max} are the most")
+    task = {
+        "sql": sql,
+        "tables": [shape.name for shape in tables],
+        "views": list(views),
+        "folder": str(folder) if folder else None,
+        "rows_max": rows_max,
+        "seconds_max": limits.seconds,
+        "settings": {**_SETTINGS, "memory_limit": f"{limits.memory_mib}MiB"},
+    }
+    with _child(limits.seconds) as child:
+        with suppress(BrokenPipeError):  # it ended early: what it says comes next
+            _send(child.stdin, task, tables)
+        return _received(child.stdout)
+
+
+@dataclass(frozen=True, slots=True)
+class _Pipes:
+    stdin: IO[bytes]
+    stdout: IO[bytes]
+
+
+@contextmanager
+def _child(seconds: int) -> Iterator[_Pipes]:
+    """The process, ended with the block however that ends: answered, out of time, interrupted."""
+    process = subprocess.Popen(  # noqa: S603 - our own interpreter and our own file
+        [sys.executable, "-I", "-W", "error", sql_child.__file__],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env={},
+        cwd="/",
+    )
+    timer = Timer(seconds, process.kill)
+    timer.start()
+    try:
+        if process.stdin is None or process.stdout is None:
+            raise TapesError("no pipe to the SQL process")
+        yield _Pipes(process.stdin, process.stdout)
+    except (BrokenPipeError, pa.ArrowInvalid, EOFError):
+        late = not timer.is_alive()
+        why = (
+            f"took longer than {seconds} seconds"
+            if late
+            else "ended its process: it may have run out of memory"
+        )
+        raise TapesError(
+            f"the query {why}", hint="ask for less at once, or raise --timeout or --memory"
+        ) from None
+    finally:
+        timer.cancel()
+        process.kill()
+        for pipe in (process.stdin, process.stdout):
+            _shut(pipe)
+        process.wait()
+
+
+def _shut(pipe: IO[bytes] | None) -> None:
+    """Close; what was not flushed has no reader any more."""
+    if pipe is not None:
+        with suppress(BrokenPipeError):
+            pipe.close()
+
+
+def _send(
+    pipe: IO[bytes], task: dict[str, Any], tables: Mapping[TableShape, Iterable[pa.RecordBatch]]
+) -> None:
+    pipe.write(json.dumps(task).encode() + b"\n")
+    for shape, batches in tables.items():
+        with pa.ipc.new_stream(pipe, shape.schema) as stream:
+            for batch in batches:
+                stream.write_batch(batch)
+    pipe.close()
+
+
+def _received(pipe: IO[bytes]) -> pa.Table:
+    line = pipe.readline()
+    if not line:
+        raise EOFError
+    if "error" in (said := json.loads(line)):
+        raise UsageError(f"SQL: {said['error']}", hint="docs/schema.md has tables and columns")
+    with pa.ipc.open_stream(pipe) as stream:
+        return stream.read_all()
