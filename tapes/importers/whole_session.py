@@ -20,11 +20,17 @@ _VERSION = 1
 
 
 @dataclass(frozen=True, slots=True)
-class Session:
-    """A session read from a log. `above` are the ids of the sessions it was called from, outermost first.
+class Problem:
+    """What was wrong at a line (0: no line to name); `skipped` when something was left out because of it."""
 
-    `problems` are (line, what) of what was left out; turns stand after the turns they follow.
-    """
+    line: int
+    what: str
+    skipped: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A session read from a log, turns after the turns they follow. `above`: the sessions it was called from, outermost first."""
 
     id: str
     turns: list[Turn]
@@ -32,7 +38,7 @@ class Session:
     project: str | None = None
     created_at: str | None = None
     extra: dict[str, Json] = field(default_factory=dict)
-    problems: list[tuple[int, str]] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
 
 
 class SessionWriter:
@@ -59,20 +65,16 @@ class SessionWriter:
             return Tally(set(state["conversations"]), nodes_known=state["nodes"], files=1)
         session = read()
         tally = Tally(files=1)
+        noted = _note(
+            session, path, tally, state["noted"] if state and state.get("version") == _VERSION else 0
+        )
         with self._store.transaction() if self._atomic else nullcontext():
             nodes = self._store_turns(session, path, tally) if session is not None and session.turns else 0
-            kept = {
-                "version": _VERSION,
-                "stamp": stamp,
-                "nodes": nodes,
-                "conversations": sorted(tally.conversations),
-            }
-            self._store.set_cursor(source, kept)
+            kept = {"nodes": nodes, "noted": noted, "conversations": sorted(tally.conversations)}
+            self._store.set_cursor(source, {"version": _VERSION, "stamp": stamp, **kept})
         return tally
 
     def _store_turns(self, session: Session, path: str, tally: Tally) -> int:
-        for line, problem in session.problems:
-            tally.note(path, line, problem, skipped=True)
         roots = self._roots(session)
         known = self._store.line_nodes(self._harness, [turn.key for turn in session.turns])
         made = self._build(session, roots[-1].hash, known, path, tally)
@@ -127,6 +129,18 @@ class _Made:
     nodes: list[Node] = field(default_factory=list)
     hashes: dict[str, str] = field(default_factory=dict)
     superseded: list[tuple[str, str]] = field(default_factory=list)
+
+
+def _note(session: Session | None, path: str, tally: Tally, noted: int) -> int:
+    """Report the problems of lines after `noted`, the last one that an earlier import reported; answers the last one now."""
+    found = (
+        [problem for problem in session.problems if problem.line == 0 or problem.line > noted]
+        if session
+        else []
+    )
+    for problem in found:
+        tally.note(path, problem.line, problem.what, skipped=problem.skipped)
+    return max([noted, *(problem.line for problem in found)])
 
 
 def path_name(path: Path) -> str:

@@ -14,7 +14,7 @@ from store.node_parse import node_from_bytes
 from tapes.importers.codex import reading
 from tapes.importers.codex.run import import_codex
 from tests.claude_logs import stored, stored_tokens
-from tests.codex_logs import ORDERS, Rollout, World, encode, write_world
+from tests.codex_logs import ORDERS, Record, Rollout, World, encode, write_world
 
 State = set[tuple[object, ...]]
 
