@@ -98,11 +98,22 @@ class Pusher:
     def _space(self, kind: SpaceKind) -> bytes | None:
         """The space to push into; the private one is made, or its key renewed, when something is to go there."""
         space = space_of(self.client, kind)
-        if kind == "private" and self._anything(kind, space):
-            if space is None or self._readable_by_others(space):
-                self.client.commit(lambda context: private_epoch(context, self.client.keychain))
-            return space_of(self.client, kind)
+        while (
+            kind == "private"
+            and self._anything(kind, space)
+            and (space is None or self._readable_by_others(space))
+        ):
+            try:
+                self.client.commit(self._draft_private_epoch)
+            except _Overtaken:
+                keep_house(self.client)
+            space = space_of(self.client, kind)
         return space
+
+    def _draft_private_epoch(self, context: DraftContext) -> bytes:
+        if self.client.require_membership().rotation_due:
+            raise _Overtaken
+        return private_epoch(context, self.client.keychain)
 
     def _anything(self, kind: SpaceKind, space: bytes | None) -> bool:
         return any(
