@@ -17,10 +17,10 @@ SELECT coalesce(parent.id, -1) FROM rows LEFT JOIN rows AS parent ON parent.hash
 idle_us_max: Final = 5 * 60_000_000  # a longer pause between two turns is not counted as activity
 prompts_kept: Final = 3  # the newest of a path: its title is made of them
 # Of project and agent the first one along the path is shown (tapes.md §3.6); arg_min passes over nulls. A user's turn below a
-# turn with tool calls brings their results: it is no prompt.
+# turn with tool calls brings their results: it is no prompt, and neither are further results below it.
 _SEGMENTS: Final = """
 WITH uppers AS (
-    SELECT id AS above, epoch_us(created_us)::HUGEINT AS above_us, tool_calls > 0 AS calls_above FROM rows
+    SELECT id AS above, epoch_us(created_us)::HUGEINT AS above_us, tool_calls > 0 OR role = 'user' AS unprompted FROM rows
 ), stretches AS (
     SELECT segment, arg_min(hash, position) AS first_hash,
         arg_min(project, position) AS project, arg_min(agent, position) AS agent,
@@ -33,7 +33,7 @@ WITH uppers AS (
         list(DISTINCT provider) FILTER (provider IS NOT NULL) AS providers,
         sum(tool_calls) AS tool_calls, sum(tool_errors) AS tool_failures, bool_or(git_activity) AS git_activity,
         coalesce(sum(epoch_us(created_us) - above_us) FILTER (epoch_us(created_us) - above_us BETWEEN 0 AND ?), 0) AS active_us,
-        arg_max(hash, position, ?) FILTER (role = 'user' AND kind = 'message' AND NOT coalesce(calls_above, false)) AS prompts
+        arg_max(hash, position, ?) FILTER (role = 'user' AND kind = 'message' AND NOT coalesce(unprompted, false)) AS prompts
     FROM places JOIN rows USING (id) JOIN counts USING (id) LEFT JOIN uppers USING (above) WHERE segment >= 0 GROUP BY segment
 )
 SELECT stretches.*, leaves.leaf, rows.hash, rows.conversation, rows.member, rows.space, rows.harness_session,

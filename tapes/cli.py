@@ -59,6 +59,13 @@ COMMANDS: Final = (
     _Command("sessions", "sessions", "List sessions, your own and the team's.", "tapes sessions --json"),
     _Command("show", "show", "Read one session.", "tapes show 3f2a9c"),
     _Command(
+        "search",
+        "search",
+        "Find sessions by what was said in them, with filters (docs/search.md).",
+        'tapes search "refactor retry" --since 7d --status failed',
+    ),
+    _Command("reindex", "reindex", "Make the word index anew.", "tapes reindex"),
+    _Command(
         "export",
         "export",
         "Write sessions to a file: tape, json, ndjson, csv, md, html or parquet.",

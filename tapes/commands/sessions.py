@@ -2,35 +2,54 @@
 
 from dataclasses import asdict
 
-from query.sessions import list_sessions
-from sync.client import Client
-from sync.membership import members
+from query.facts import choose, totals_of
+from query.filter import SessionFilter
+from query.moments import Clock
+from query.search import tools_in
+from query.sessions import SessionList, totals
+from query.texts import Texts
 from tapes.commands.context import Flags, begin, no_flags
 from tapes.commands.desk import Desk
+from tapes.commands.filters import FilterFlags, no_filters
+from tapes.commands.names import names_of
+from tapes.commands.wording import ask_words, warn_unread
 from tapes.render.session_list import counted, piped_list, terminal_list, totals_line
 
 
-def sessions(*, flags: Flags = no_flags) -> int:
+def sessions(*, filters: FilterFlags = no_filters, flags: Flags = no_flags) -> int:
     """List sessions, your own and the team's; in a pipe, one per line with its id first."""
+    chosen, clock = filters.chosen(), filters.clock()
     run = begin(flags)
     with Desk(run) as desk:
-        source = desk.source()
-        found = list_sessions(source)
-        names = {} if flags.json or source.client is None else _names(source.client)
+        found, names = _listed(desk, chosen, clock)
     if flags.json:
         run.out.answer("sessions", asdict(found))
     elif not found.sessions:
-        run.out.say("No sessions yet. Next: tapes import claude")
+        nothing = chosen == SessionFilter()
+        run.out.say(
+            "No sessions yet. Next: tapes import claude" if nothing else "No session passes the filter."
+        )
     elif run.out.stdout.is_terminal:
         run.out.show(*terminal_list(found, names, run.out.stdout.width))
     else:
         run.out.lines(piped_list(found.sessions, names))
         run.out.say(f"{counted(len(found.sessions))} · {totals_line(found.totals)}")
+    if chosen.since or chosen.until or chosen.date:
+        run.out.say(f"times in {clock.stated}")
     return 0
 
 
-def _names(client: Client) -> dict[str, str]:
-    """What members call themselves, by hex id; a home in no team yet knows only its own."""
-    if client.log.point.roster is None:
-        return {client.identity.member_id.hex(): client.identity.name}
-    return {member.id.hex(): member.name for member in members(client) if member.name is not None}
+def _listed(desk: Desk, chosen: SessionFilter, clock: Clock) -> tuple[SessionList, dict[str, str]]:
+    """The sessions that pass, and what all of them used; names are those of members by id."""
+    source = desk.source()
+    names = names_of(source.client)
+    if chosen.tool:
+        texts = Texts(source)
+        passing = ask_words(
+            desk, texts, lambda words: choose(source, chosen, clock, names, tools_in(source, words))
+        )
+        warn_unread(desk, texts)
+    else:
+        passing = choose(source, chosen, clock, names)
+    used = totals(source) if chosen == SessionFilter() else totals_of(source, passing)
+    return SessionList(passing.facts, used), names

@@ -88,6 +88,8 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     given["team join"] = bob.json("team", "join", "--link-file", folder / "link")
     given["team members"] = bob.json("team", "members")
     given["sessions"] = ada.json("sessions")
+    given["search"] = ada.json("search", "test*", "--limit", "3")
+    given["reindex"] = ada.json("reindex")
     given["show"] = ada.json("show", given["sessions"]["sessions"][0]["id"][:16])
     given["doctor"] = ada.json("doctor")
     given["verify"] = ada.json("verify")

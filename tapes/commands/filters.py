@@ -1,0 +1,55 @@
+"""The filters that commands share, as flags."""
+
+from dataclasses import dataclass, fields
+from typing import Annotated, Final
+
+from cyclopts import Parameter
+
+from crypto.errors import UsageError
+from query.filter import SessionFilter, filter_of
+from query.grammar import parse_line
+from query.moments import Clock, clock_now, time_forms
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, slots=True)
+class FilterFlags:
+    """Which sessions; a flag may be repeated, then any of its values will do."""
+
+    project: Annotated[
+        tuple[str, ...], Parameter(help="Project; * and ? stand for anything, here and below.")
+    ] = ()
+    agent: Annotated[tuple[str, ...], Parameter(help="Agent.")] = ()
+    provider: Annotated[tuple[str, ...], Parameter(help="Provider of a model.")] = ()
+    model: Annotated[tuple[str, ...], Parameter(help="Model, such as 'claude-*'.")] = ()
+    member: Annotated[tuple[str, ...], Parameter(help="Member, by name or beginning of the id.")] = ()
+    tool: Annotated[tuple[str, ...], Parameter(help="Tool that is called; a beginning and a * will do.")] = ()
+    space: Annotated[tuple[str, ...], Parameter(help="team, private or local.")] = ()
+    status: Annotated[tuple[str, ...], Parameter(help="completed, failed, abandoned or unknown.")] = ()
+    has: Annotated[
+        tuple[str, ...], Parameter(help="error, tool, git, unpriced or unsynced; all of them.")
+    ] = ()
+    since: Annotated[str | None, Parameter(help=f"Went on at or after: {time_forms}.")] = None
+    until: Annotated[str | None, Parameter(help="Began by; a day counts to its end.")] = None
+    date: Annotated[str | None, Parameter(help="Went on during that day.")] = None
+    cost: Annotated[tuple[str, ...], Parameter(help="US dollars, such as '>0.5'; all bounds hold.")] = ()
+    tokens: Annotated[tuple[str, ...], Parameter(help="Tokens of all classes, such as '>10k'.")] = ()
+    duration: Annotated[tuple[str, ...], Parameter(help="First turn to last, such as '<1h30m'.")] = ()
+    turns: Annotated[tuple[str, ...], Parameter(help="Turns, such as '>20'.")] = ()
+    tz: Annotated[str | None, Parameter(help="Time zone of days and times, such as Europe/Vienna.")] = None
+
+    def chosen(self, line: str = "") -> SessionFilter:
+        """The filter of these flags and of a line in the search grammar. UsageError for what neither can mean."""
+        given = {name: value for name in _FILTERS if (value := getattr(self, name))}
+        empty = [name for name in _FILTERS if getattr(self, name) == ""]
+        if empty:
+            raise UsageError(f"--{empty[0]} is empty")
+        return parse_line(line).merged(filter_of(given))
+
+    def clock(self) -> Clock:
+        """Now, in the zone asked for."""
+        return clock_now(self.tz)
+
+
+_FILTERS: Final = tuple(field.name for field in fields(FilterFlags) if field.name != "tz")
+no_filters: Final = FilterFlags()

@@ -1,0 +1,76 @@
+"""`tapes search`."""
+
+from dataclasses import asdict
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from crypto.errors import UsageError
+from query.filter import SessionFilter
+from query.index import ranked_max
+from query.search import Answer, Asked, Order
+from query.search import search as search_for
+from query.texts import Texts
+from tapes.commands.context import Flags, begin, no_flags
+from tapes.commands.desk import Desk
+from tapes.commands.filters import FilterFlags, no_filters
+from tapes.commands.names import names_of
+from tapes.commands.wording import ask_words, warn_unread
+from tapes.render.search_results import answer_line, piped_results, terminal_results
+
+limit_max = 1000
+
+
+def search(
+    *words: Annotated[str, Parameter(help='Words, "phrases", prefix*, OR, NOT, and filters as project:x.')],
+    sort: Annotated[Order, Parameter(help="What comes first.")] = "date",
+    limit: Annotated[int, Parameter(help=f"Sessions at most, up to {limit_max}.")] = 20,
+    scan: Annotated[bool, Parameter(help="Read all texts instead of asking the index.")] = False,
+    filters: FilterFlags = no_filters,
+    flags: Flags = no_flags,
+) -> int:
+    """Find sessions by what was said in them; in a pipe, one per line with its id first."""
+    chosen, clock = filters.chosen(" ".join(words)), filters.clock()
+    if chosen == SessionFilter():
+        raise UsageError(
+            "there is nothing to search for", hint="give words or filters; `tapes sessions` lists all"
+        )
+    if not 1 <= limit <= limit_max:
+        raise UsageError(f"--limit is 1 to {limit_max}")
+    run = begin(flags)
+    with Desk(run) as desk:
+        source = desk.source()
+        texts = Texts(source)
+        asked = Asked(chosen, clock, names_of(source.client), sort, limit)
+        answer = ask_words(desk, texts, lambda found: search_for(source, asked, found, texts), scan=scan)
+        warn_unread(desk, texts)
+        unread = sorted(texts.unread)
+    if flags.json:
+        run.out.answer("search", _fields(asked, answer, unread))
+        return 0
+    if run.out.stdout.is_terminal:
+        run.out.show(*terminal_results(answer, asked.names))
+    else:
+        run.out.lines(piped_results(answer, asked.names))
+    run.out.say(answer_line(answer, asked))
+    return 0
+
+
+def _fields(asked: Asked, answer: Answer, unread: list[str]) -> dict[str, Any]:
+    return {
+        "filter": asked.chosen.model_dump(mode="json", exclude_defaults=True),
+        "time_zone": asked.clock.stated,
+        "order": asked.order,
+        "ranked_newest": ranked_max if asked.order == "relevance" else None,
+        "sessions": [
+            {
+                **asdict(one.session),
+                "title": one.title,
+                "matches": one.matches,
+                "hits": [asdict(hit) for hit in one.hits],
+            }
+            for one in answer.found
+        ],
+        "total": {"sessions": answer.sessions, "matches": answer.matches},
+        "unread": unread,
+    }

@@ -1,0 +1,103 @@
+"""What a search found: sessions, and under each the turns that match with the words in their place."""
+
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from rich.console import RenderableType
+from rich.text import Text
+
+from query.index import ranked_max
+from query.search import Answer, Asked, Found, Hit
+from query.snippets import Snippet
+from tapes.render import figures
+from tapes.render.safe import safe, safe_line
+from tapes.render.tables import Column, plain_lines
+
+_COLUMNS: Final = (
+    Column("session"),
+    Column("matches", right=True),
+    Column("started"),
+    Column("status"),
+    Column("project"),
+    Column("member"),
+    Column("cost", right=True),
+    Column("title"),
+)
+
+
+def terminal_results(answer: Answer, names: Mapping[str, str]) -> Iterator[RenderableType]:
+    """For people: a heading for each session, its turns below."""
+    for found in answer.found:
+        yield _heading(found, names)
+        for hit in found.hits:
+            yield _hit(hit)
+        if hidden := found.matches - len(found.hits):
+            yield Text(f"     and {hidden} more", style="dim")
+        yield Text()
+
+
+def piped_results(answer: Answer, names: Mapping[str, str]) -> Iterator[str]:
+    """For pipes: the whole id first on every line, and nothing but sessions."""
+    return plain_lines(_COLUMNS, [_row(found, names) for found in answer.found])
+
+
+def answer_line(answer: Answer, asked: Asked) -> str:
+    """How much there is, in which order, and what times meant."""
+    shown = len(answer.found)
+    many = f"{shown} of {answer.sessions} sessions" if shown < answer.sessions else f"{shown} sessions"
+    parts = [f"{many}, {answer.matches} matching turns" if asked.chosen.text else many]
+    if asked.order == "relevance":
+        parts.append(f"by relevance among the newest {ranked_max} matches")
+    else:
+        parts.append(f"by {asked.order}")
+    if asked.chosen.since or asked.chosen.until or asked.chosen.date:
+        parts.append(f"times in {asked.clock.stated}")
+    return " · ".join(parts)
+
+
+def _heading(found: Found, names: Mapping[str, str]) -> Text:
+    session = found.session
+    line = Text(figures.short_id(session.id), style="bold")
+    line.append(f"  {safe_line(found.title or '(no prompt)')}", style="bold")
+    details = [
+        figures.moment(session.started_at),
+        session.project or "",
+        session.status,
+        figures.money(session.cost_usd_micro, session.unpriced_turns),
+        _who(found, names),
+    ]
+    return line.append("  " + " · ".join(safe_line(part) for part in details if part), style="dim not bold")
+
+
+def _hit(hit: Hit) -> Text:
+    line = Text(f"{hit.turn:>4} ", style="dim").append(f"{safe_line(hit.role or 'turn')}: ", style="dim")
+    return line.append_text(_marked(hit.snippet))
+
+
+def _marked(snippet: Snippet) -> Text:
+    """Cut before made safe: what is made visible grows, and the marks would move."""
+    line, at = Text(), 0
+    for start, end in snippet.marks:
+        line.append(safe(snippet.text[at:start]))
+        line.append(safe(snippet.text[start:end]), style="bold yellow")
+        at = end
+    return line.append(safe(snippet.text[at:]))
+
+
+def _row(found: Found, names: Mapping[str, str]) -> tuple[str, ...]:
+    session = found.session
+    return (
+        session.id,
+        str(found.matches),
+        figures.moment(session.started_at),
+        session.status,
+        session.project or "",
+        _who(found, names),
+        figures.money(session.cost_usd_micro, session.unpriced_turns),
+        found.title or "",
+    )
+
+
+def _who(found: Found, names: Mapping[str, str]) -> str:
+    member = found.session.member
+    return names.get(member, figures.short_id(member)) if member else ""
