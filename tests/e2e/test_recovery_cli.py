@@ -1,11 +1,14 @@
 """Devices and recovery from the command line: link, lose, recover, rescue; and ending what others may do."""
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.command_line import SAMPLE, Person
+from sync.linking import LinkCode, format_code
+from tests.command_line import HOUSE, SAMPLE, Person
 from tests.device_linking import link, offering
 
 
@@ -92,6 +95,39 @@ def test_a_home_with_an_identity_does_not_join_as_a_device(ada: Person, tmp_path
 def test_linking_asks_for_a_terminal_or_yes(ada: Person) -> None:
     """Without anybody to compare the two screens, nothing is offered."""
     assert 2 == ada.tapes("device", "link").code
+
+
+@pytest.mark.parametrize(("answer", "admitted"), [("n", 0), ("", 0), ("Y", 1)])
+def test_the_person_at_the_screens_decides(
+    ada: Person, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: str, admitted: int
+) -> None:
+    """Another fingerprint on the other screen, or no answer: nothing is committed and the request is withdrawn."""
+    asking: list[subprocess.Popen[bytes]] = []
+    new = Person(tmp_path / "new")
+
+    def shown(_run: object, code: LinkCode) -> None:
+        words = ["device", "join", format_code(code), "--vault", "file"]
+        asking.append(
+            subprocess.Popen(
+                [sys.executable, "-m", "tapes", *words],
+                env=new._environ(),
+                cwd=HOUSE,
+                stderr=subprocess.DEVNULL,
+            )
+        )
+
+    monkeypatch.setattr("tapes.commands.device_link._show", shown)
+    monkeypatch.setattr("tapes.commands.device_link.can_ask", lambda _run: True)
+    monkeypatch.setattr("tapes.commands.device_link.ask", lambda _run, _question: answer)
+    done = ada.tapes("device", "link")
+    with asking[0] as process:
+        if not admitted:
+            process.kill()
+
+    assert (0 if admitted else 2) == done.code, done.err
+    assert 1 + admitted == len(ada.json("device", "list")["devices"])
+    assert bool(admitted) == (new.home / "identity.json").exists()
+    assert [] == [path for path in (tmp_path / "bucket").rglob("links/*") if path.is_file()]
 
 
 def test_a_revoked_device_is_out_and_says_why(ada: Person, tmp_path: Path) -> None:

@@ -302,3 +302,10 @@ def test_a_code_survives_its_text_form_and_nothing_else(table: Table) -> None:
     with pytest.raises(UsageError, match="not a tapes link code"):
         parse_code("tapes://join#" + text.removeprefix("tapes://link#"))
     assert code.secret.hex() not in repr(code)
+
+
+@given(st.one_of(st.text(), st.text(alphabet="Aa0-_=").map(lambda text: "tapes://link#" + text)))
+def test_any_other_text_is_refused_in_words(text: str) -> None:
+    """Whatever is pasted: a usage error, never a traceback."""
+    with pytest.raises(UsageError):
+        parse_code(text)

@@ -15,7 +15,8 @@ from store.commits import encode
 from store.directory import DirectoryStore
 from store.local import LocalStore
 from store.names import slot_name
-from store.nodes import Node
+from store.nodes import Node, node_to_bytes
+from sync.batches import BatchWriter
 from sync.client import Client
 from sync.fold import join_statement
 from sync.identity import stored_keys
@@ -235,3 +236,23 @@ def test_rescue_goes_on_past_what_is_lost(store: DirectoryStore, tmp_path: Path)
     assert 0 < len(left) < len(nodes)
     assert [[team_pack]] * 2 == [[broken.obj for broken in each.broken] for each in (one, two)]
     assert private_pack not in [broken.obj for broken in one.broken]
+
+
+def test_rescue_brings_no_turn_that_is_not_what_it_is_named(
+    store: DirectoryStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A member whose program packs other words under a turn's hash: left out, and its device is named."""
+    ana = person("ana")
+    nodes = written(store, ana, tmp_path / "ana")
+    liar = client(ana, store, tmp_path / "ana")
+    laptop = Laptop(liar, tmp_path / "ana", private={"secret"})
+    lie = conversation("lie", 1)
+    laptop.local.add(lie)
+    monkeypatch.setattr(laptop.local, "get_bytes", lambda _hash: node_to_bytes(nodes[0]))
+    monkeypatch.setattr(BatchWriter, "_read_back", lambda *_: None)
+    laptop.provider.sync()
+    laptop.close()
+    report, found = rescued(store, ana, tmp_path / "rescue")
+
+    assert {node.hash for node in nodes} == set(found)
+    assert [True] == [ana.identity.device_id.hex()[:16] in notice for notice in report.notices]
