@@ -68,7 +68,7 @@ def sql(
 def _ask_home(run: Run, text: str, limits: Limits) -> Table:
     with Desk(run) as desk:
         source = desk.source()
-        return ask_source(source, names_of(source), text, limits)
+        return ask_source(source, names_of(source.client), text, limits)
 
 
 def _show(run: Run, names: list[str], rows: list[list[str]]) -> None:

@@ -1,0 +1,299 @@
+"""The dashboard's numbers: a period of whole days in a stated time zone beside the one before it, each model call once.
+
+A turn belongs to the day of its `created_at`; turns without one are counted apart and in no period. A session belongs to the
+period in which it ended. A replayed or re-logged call counts once, for the member who committed it first (query/rules.py).
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from functools import reduce
+from operator import add
+from typing import Any, Final
+
+import pyarrow as pa
+
+from query.moments import Clock, micros_of
+from query.paths import Tokens
+from query.sessions import Session, list_sessions
+from query.source import Source
+from store.facts import micros
+
+days_max: Final = 3660
+group_members_min: Final = 3  # a group of fewer people says what one of them did
+OTHERS: Final = "others"
+_PERMILLE: Final = 1000
+_SECOND_US: Final = 1_000_000
+# One pass over the rows. `day` counts from the first day of the previous period.
+_GROUPS: Final = """
+WITH dated AS (
+    SELECT rows.*, spans.day, spans.current FROM rows
+    -- A zone that moves across the date line skips a day: it has no length, and nothing is in it.
+    ASOF JOIN (FROM spans WHERE starts < ends) AS spans ON rows.created_us >= spans.starts
+    WHERE rows.created_us < (SELECT max(ends) FROM spans) AND counted AND (NOT ? OR space = 'team')
+)
+SELECT
+    CASE WHEN grouping(day) = 0 THEN 'day' WHEN grouping(model) = 0 THEN 'model' WHEN grouping(project) = 0 THEN 'project'
+        WHEN grouping(member) = 0 THEN 'member' ELSE 'whole' END AS kind,
+    current, day, coalesce(model, project, lower(hex(member))) AS name, count(DISTINCT member) AS members,
+    count(*) FILTER (kind = 'message'), coalesce(sum(input_uncached), 0), coalesce(sum(cache_read), 0),
+    coalesce(sum(cache_write), 0), coalesce(sum(output), 0), coalesce(sum(cost_usd_micro), 0),
+    count(*) FILTER (cost_source = 'unpriced'), coalesce(sum(tool_calls), 0), coalesce(sum(tool_errors), 0)
+FROM dated
+GROUP BY GROUPING SETS ((current), (current, day), (current, model), (current, project), (current, member))
+"""
+_UNDATED: Final = """
+SELECT count(*) FROM rows WHERE created_us IS NULL AND counted AND kind = 'message' AND (NOT ? OR space = 'team')
+"""
+
+
+_NO_TOKENS: Final = Tokens(0, 0, 0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """What some turns used. Money in micro-USD; the `unpriced_turns` model calls are not in it."""
+
+    turns: int = 0
+    tokens: Tokens = _NO_TOKENS
+    cost_usd_micro: int = 0
+    unpriced_turns: int = 0
+    tool_calls: int = 0
+    tool_errors: int = 0
+
+    def __add__(self, other: "Use") -> "Use":
+        return Use(
+            self.turns + other.turns,
+            self.tokens + other.tokens,
+            self.cost_usd_micro + other.cost_usd_micro,
+            self.unpriced_turns + other.unpriced_turns,
+            self.tool_calls + other.tool_calls,
+            self.tool_errors + other.tool_errors,
+        )
+
+    @property
+    def cache_hit_permille(self) -> int | None:
+        """Of a thousand input tokens, how many the provider's cache served; None without input."""
+        tokens = self.tokens
+        return _permille(tokens.cache_read, tokens.input_uncached + tokens.cache_read + tokens.cache_write)
+
+    @property
+    def tool_failure_permille(self) -> int | None:
+        """Of a thousand tool calls, how many failed; None without calls. Results of calls before the period count too."""
+        return _permille(min(self.tool_errors, self.tool_calls), self.tool_calls)
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """The middle of the sessions, and what nine of ten stay under (nearest rank); None without sessions."""
+
+    p50: int | None
+    p90: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class PeriodStats:
+    """One period. Days are inclusive; `members` counts those with a turn in it."""
+
+    first_day: date
+    last_day: date
+    sessions: int
+    members: int
+    use: Use
+    cost_per_session: Spread
+    seconds_per_session: Spread
+    turns_per_session: Spread
+
+
+@dataclass(frozen=True, slots=True)
+class DayActivity:
+    """One day of the period."""
+
+    day: date
+    sessions: int
+    use: Use
+
+
+@dataclass(frozen=True, slots=True)
+class GroupUse:
+    """A model, project or member; `name` None: not known. `members` None for what was folded together."""
+
+    name: str | None
+    members: int | None
+    use: Use
+    previous: Use
+
+
+@dataclass(frozen=True, slots=True)
+class TeamStats:
+    """All of it. `members` is empty unless asked for. Groups come dearest first, then most output, then by name."""
+
+    time_zone: str
+    team_only: bool
+    current: PeriodStats
+    previous: PeriodStats
+    days: tuple[DayActivity, ...]
+    models: tuple[GroupUse, ...]
+    projects: tuple[GroupUse, ...]
+    members: tuple[GroupUse, ...]
+    undated_turns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """What is asked: `days` up to and with today; `team_only`: what the team sees; `fold_small`: hide groups under three people.
+
+    `by_member`: who used what. Not together with `fold_small`, which would leave nobody.
+    """
+
+    clock: Clock
+    days: int = 30
+    team_only: bool = False
+    by_member: bool = False
+    fold_small: bool = False
+
+
+def team_stats(source: Source, ask: Ask) -> TeamStats:
+    """The numbers. ValueError for fewer than 1 or more than `days_max` days, and for members with `fold_small`."""
+    if not 1 <= ask.days <= days_max or (ask.by_member and ask.fold_small):
+        raise ValueError(f"1 to {days_max} days, and members or folded groups")
+    spans = _Spans.of(ask)
+    found = _Groups()
+    with source.engine.table("spans", spans.table()):
+        for row in source.engine.stream(_GROUPS, [ask.team_only]):
+            found.take(row)
+    [(undated,)] = source.engine.all(_UNDATED, [ask.team_only])
+    sessions = [s for s in list_sessions(source).sessions if not ask.team_only or s.space == "team"]
+    ended = [[s for s in sessions if spans.period_of(s) is current] for current in (False, True)]
+    return TeamStats(
+        time_zone=ask.clock.stated,
+        team_only=ask.team_only,
+        current=_period(spans.days[ask.days :], ended[True], found, current=True),
+        previous=_period(spans.days[: ask.days], ended[False], found, current=False),
+        days=tuple(_days(spans, ended[True], found)),
+        models=_ranked(found.named("model"), fold=ask.fold_small),
+        projects=_ranked(found.named("project"), fold=ask.fold_small),
+        members=_ranked(found.named("member"), fold=False) if ask.by_member else (),
+        undated_turns=undated,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Spans:
+    """The days of both periods, oldest first, and when each begins; `starts` has the end of the last one more."""
+
+    days: Sequence[date]
+    starts: Sequence[datetime]
+
+    @classmethod
+    def of(cls, ask: Ask) -> "_Spans":
+        first = ask.clock.today() - timedelta(days=2 * ask.days - 1)
+        days = [first + timedelta(days=number) for number in range(2 * ask.days + 1)]
+        # A day is from midnight to midnight of its own zone: 23 or 25 hours when clocks change.
+        return cls(days[:-1], [ask.clock.midnight(day) for day in days])
+
+    def table(self) -> pa.Table:
+        """(day, current, starts, ends) with naive UTC times, as `rows` has them."""
+        half = len(self.days) // 2
+        naive = [start.replace(tzinfo=None) for start in self.starts]
+        return pa.table(
+            {
+                "day": pa.array(range(len(self.days)), pa.int32()),
+                "current": pa.array([number >= half for number in range(len(self.days))]),
+                "starts": pa.array(naive[:-1], pa.timestamp("us")),
+                "ends": pa.array(naive[1:], pa.timestamp("us")),
+            }
+        )
+
+    def period_of(self, session: Session) -> bool | None:
+        """Whether a session ended in the current period (True), the previous one (False), or neither."""
+        ended_us = micros(session.ended_at)
+        if ended_us is None or not micros_of(self.starts[0]) <= ended_us < micros_of(self.starts[-1]):
+            return None
+        return ended_us >= micros_of(self.starts[len(self.days) // 2])
+
+
+@dataclass(slots=True)
+class _Groups:
+    """The query's rows, by what they are about; (kind, current, day or name)."""
+
+    uses: dict[tuple[str, bool, Any], Use] = field(default_factory=dict)
+    members: dict[tuple[str, bool, Any], int] = field(default_factory=dict)
+
+    def take(self, row: tuple[Any, ...]) -> None:
+        kind, current, day, name, members, turns, *sums = row
+        key = (kind, current, day if kind == "day" else name)
+        self.uses[key] = Use(turns, Tokens(*sums[:4]), *sums[4:])
+        self.members[key] = members
+
+    def use(self, kind: str, current: bool, name: object) -> Use:  # noqa: FBT001 - part of a key
+        return self.uses.get((kind, current, name), Use())
+
+    def named(self, wanted: str) -> list[GroupUse]:
+        """The groups of a kind that were used in the current period."""
+        return [
+            GroupUse(name, self.members[kind, current, name], use, self.use(kind, False, name))
+            for (kind, current, name), use in self.uses.items()
+            if kind == wanted and current
+        ]
+
+
+def _period(days: Sequence[date], ended: Sequence[Session], found: _Groups, *, current: bool) -> PeriodStats:
+    durations = (_seconds(session) for session in ended)
+    return PeriodStats(
+        first_day=days[0],
+        last_day=days[-1],
+        sessions=len(ended),
+        members=found.members.get(("whole", current, None), 0),
+        use=found.use("whole", current, None),
+        cost_per_session=_spread(session.cost_usd_micro for session in ended),
+        seconds_per_session=_spread(seconds for seconds in durations if seconds is not None),
+        turns_per_session=_spread(session.turns for session in ended),
+    )
+
+
+def _days(spans: _Spans, ended: Sequence[Session], found: _Groups) -> Iterator[DayActivity]:
+    half = len(spans.days) // 2
+    ends = [micros(session.ended_at) or 0 for session in ended]
+    for number in range(half, len(spans.days)):
+        starts_us, ends_us = micros_of(spans.starts[number]), micros_of(spans.starts[number + 1])
+        sessions = sum(starts_us <= end < ends_us for end in ends)
+        yield DayActivity(spans.days[number], sessions, found.use("day", True, number))
+
+
+def _ranked(groups: Iterable[GroupUse], *, fold: bool) -> tuple[GroupUse, ...]:
+    shown: list[GroupUse] = []
+    small: list[GroupUse] = []
+    for group in groups:
+        (small if fold and (group.members or 0) < group_members_min else shown).append(group)
+    shown.sort(key=_rank)
+    if small:
+        shown.append(GroupUse(OTHERS, None, _sum(small, lambda g: g.use), _sum(small, lambda g: g.previous)))
+    return tuple(shown)
+
+
+def _sum(groups: Iterable[GroupUse], part: Callable[[GroupUse], Use]) -> Use:
+    return reduce(add, map(part, groups), Use())
+
+
+def _rank(group: GroupUse) -> tuple[int, int, int, str]:
+    return -group.use.cost_usd_micro, -group.use.tokens.output, -group.use.turns, group.name or ""
+
+
+def _seconds(session: Session) -> int | None:
+    began_us, ended_us = micros(session.started_at), micros(session.ended_at)
+    return None if began_us is None or ended_us is None else (ended_us - began_us) // _SECOND_US
+
+
+def _spread(values: Iterable[int]) -> Spread:
+    ranked = sorted(values)
+    return Spread(_nearest_rank(ranked, 50), _nearest_rank(ranked, 90))
+
+
+def _nearest_rank(ranked: Sequence[int], percent: int) -> int | None:
+    """The smallest value that `percent` of all are not above."""
+    return ranked[-(-len(ranked) * percent // 100) - 1] if ranked else None
+
+
+def _permille(part: int, whole: int) -> int | None:
+    return part * _PERMILLE // whole if whole else None
