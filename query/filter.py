@@ -13,7 +13,7 @@ from decimal import Decimal
 from typing import Any, Final, Literal, Self
 from urllib.parse import parse_qsl, urlencode
 
-from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
 
 from crypto.errors import UsageError
 from query.moments import Clock, span
@@ -25,6 +25,8 @@ Space = Literal["team", "private", "local"]
 Feature = Literal["error", "tool", "git", "unpriced", "unsynced"]
 _COMPARISON: Final = re.compile(r"(>=|<=|>|<)\s*(\S+)")
 _ANY_CLOCK: Final = Clock(datetime(2026, 1, 1, tzinfo=UTC))
+_LABELLED: Final = ("project", "agent", "provider", "model", "member", "tool", "space", "has")
+_MEASURED: Final = ("cost", "tokens", "duration", "turns")
 
 
 class SessionFilter(BaseModel):
@@ -50,25 +52,22 @@ class SessionFilter(BaseModel):
     duration: tuple[str, ...] = ()  # "<1h30m", first turn to last
     turns: tuple[str, ...] = ()
 
-    @field_validator(
-        *("project", "agent", "provider", "model", "member", "tool", "space", "status", "has"), mode="before"
-    )
+    @field_validator(*_LABELLED, mode="before")
     @classmethod
-    def _listed(cls, value: Any) -> Any:
-        return (value,) if isinstance(value, str) else value
+    def _listed(cls, value: Any) -> tuple[Any, ...]:
+        return _several(value)
 
     @field_validator("status", mode="before")
     @classmethod
-    def _error_is_failed(cls, value: Any) -> Any:
-        values = (value,) if isinstance(value, str) else value
-        return tuple("failed" if one == "error" else one for one in values)
+    def _error_is_failed(cls, value: Any) -> tuple[Any, ...]:
+        return tuple("failed" if one == "error" else one for one in _several(value))
 
-    @field_validator("cost", "tokens", "duration", "turns", mode="before")
+    @field_validator(*_MEASURED, mode="before")
     @classmethod
-    def _compared(cls, value: Any, info: Any) -> Any:
-        values = (value,) if isinstance(value, str) else value
+    def _compared(cls, value: Any, info: ValidationInfo) -> tuple[Any, ...]:
+        values = _several(value)
         for one in values:
-            bound(info.field_name, one)
+            bound(str(info.field_name), one)
         return values
 
     @field_validator("since", "until", "date")
@@ -124,6 +123,15 @@ def filter_of(fields: Mapping[str, Any]) -> SessionFilter:
         ) from error
 
 
+def _several(value: Any) -> tuple[Any, ...]:
+    """One text, or a list of values, as values."""
+    if isinstance(value, str):
+        return (value,)
+    if isinstance(value, list | tuple):
+        return tuple(value)
+    raise ValueError("is a text or a list of them")
+
+
 def check_field(name: str) -> None:
     """UsageError for a field that no filter has, with its nearest neighbour."""
     if name not in FIELDS:
@@ -166,9 +174,9 @@ _MULTIPLES: Final = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}
 _DURATION: Final = re.compile(r"(?:(\d{1,6})d)?(?:(\d{1,6})h)?(?:(\d{1,6})m)?(?:(\d{1,9})s?)?")
 
 
-def bound(field: str, text: str) -> tuple[str, int]:
+def bound(field: str, text: object) -> tuple[str, int]:
     """(sign, amount) of `>0.5`, in micro-USD, tokens, microseconds or turns. ValueError for anything else."""
-    match = _COMPARISON.fullmatch(text.strip())
+    match = _COMPARISON.fullmatch(text.strip()) if isinstance(text, str) else None
     amount = _amount(field, match[2].lower().removeprefix("$")) if match else None
     if match is None or amount is None:
         raise ValueError(f"{text!r} is no comparison; one is {_EXAMPLES[field]}")
