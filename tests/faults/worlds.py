@@ -73,7 +73,7 @@ class CuttingStore:
         try:
             return request()
         finally:
-            if number == self.at:
+            if number == self.at and self.after:
                 self.cut()
 
 
