@@ -192,6 +192,13 @@ class LogReader:
         signed = device is not None and signature_holds(commit.model_dump(), device.keys.ed25519)
         return signed and (commit.team, commit.seq) == (roster.team.hex(), seq)
 
+    def holds_pinned(self, pinned: Slot) -> bool:
+        """Whether the bucket has a pinned slot; VerificationFailed, with evidence, when it has other bytes there."""
+        found = self._fetch_pinned(pinned)
+        if found is not None and found != pinned.data:
+            raise self._rolled_back(pinned.seq, pinned.data, found)
+        return found is not None
+
     def _fetch_pinned(self, head: Slot) -> bytes | None:
         """The pinned slot as the bucket has it; asked a second time before anybody is accused."""
         found = self.fetch(head.seq)

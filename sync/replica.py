@@ -255,6 +255,23 @@ class Replica:
         ):
             yield ObjectRef(kind=kind, base=base, sha256=sha256, bytes=size), seq
 
+    def check_order(self) -> list[tuple[int, int]]:
+        """(slot, when the one of its objects that was checked longest ago was), longest ago first; 0 for never."""
+        return self._db.execute(
+            "SELECT seq, min(checked_at_ms) FROM named GROUP BY seq ORDER BY 2, 1"
+        ).fetchall()
+
+    def objects_of(self, seq: int) -> list[ObjectRef]:
+        """The objects that slot `seq` named first."""
+        rows = self._db.execute(
+            "SELECT kind, base, sha256, bytes FROM named WHERE seq = ? ORDER BY kind, sha256", (seq,)
+        )
+        return [ObjectRef(kind=row[0], base=row[1], sha256=row[2], bytes=row[3]) for row in rows]
+
+    def mark_checked(self, seq: int, at_ms: int) -> None:
+        """Remember that `verify` found all objects of a slot good."""
+        self._db.execute("UPDATE named SET checked_at_ms = ? WHERE seq = ?", (at_ms, seq))
+
     def named_of_kind(self, kind: ObjectKind) -> Iterator[ObjectRef]:
         """Every named object of a kind in the order of the names, as a bucket lists them; streaming."""
         for base, sha256, size in self._db.execute(

@@ -4,21 +4,31 @@ Findings are faults (exit 6); notices are what a healthy bucket may also show: a
 an object that no commit names, another member's junk that the fold or the pull already left out.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
-from itertools import groupby
 
 from crypto import leaves
 from crypto.errors import KeyNeeded, VerificationFailed
 from store.blobs import BlobInfo
-from store.commits import ObjectRef, commit_hash
+from store.commits import ObjectRef
 from store.frames import OpenFrame
 from store.manifests import Manifest, check_author
-from store.names import LINKS, LOG, PREFIX_OF_KIND, PROBE, object_name, slot_name, slot_seq
+from store.names import (
+    LINKS,
+    LOG,
+    PREFIX_OF_KIND,
+    PROBE,
+    SEGMENTS,
+    object_name,
+    segment_of,
+    slot_name,
+    slot_seq,
+)
 from store.node_parse import node_from_bytes
 from store.packs import FrameEntry, check_pack, open_pack
 from store.texts import open_text
+from sync.budget import EVERYTHING, Bounds, Budget, slots_in_turn
 from sync.client import Client
 from sync.drafts import open_sealed_field
 from sync.providers import Progress, ProgressSeen
@@ -57,11 +67,18 @@ class VerifyReport:
         self.findings.append(Finding(broken.obj, broken.problem))
 
 
-def verify(client: Client, *, progress: ProgressSeen | None = None) -> VerifyReport:
-    """Check everything. Reads only; a bucket that cannot be read at all raises StoreError."""
+def verify(
+    client: Client, *, bounds: Bounds = EVERYTHING, progress: ProgressSeen | None = None
+) -> VerifyReport:
+    """Check everything within `bounds`, least recently checked first. Writes nothing to the bucket.
+
+    What a commit names counts as checked once all of it was found good; a killed run goes on from there. A bucket that cannot be
+    read at all raises StoreError.
+    """
     report = VerifyReport()
     with client.alone():
-        _Verification(client, report, progress or (lambda _: None)).run()
+        budget = Budget(bounds, client.committer.now_ms())
+        _Verification(client, report, progress or (lambda _: None), budget).run()
     return report
 
 
@@ -84,6 +101,7 @@ class _Verification:
     client: Client
     report: VerifyReport
     tell: ProgressSeen
+    budget: Budget
     packs: dict[str, dict[bytes, FrameEntry]] = field(default_factory=dict)
     stored: dict[tuple[str, bytes], _Stored] = field(default_factory=dict)  # by pack and opening
 
@@ -106,11 +124,13 @@ class _Verification:
     def _log(self) -> None:
         """Every slot against its pin, judged again from nothing, signatures included."""
         self.client.log.catch_up()
+        for seq in slots_in_turn(self.client.replica, self.budget):
+            self.tell(Progress("comparing the log", seq))
+            self._guard(lambda s=seq: self._same_slot(s))  # type: ignore[misc]
         point, memory = LogPoint(), MemoryInRam()
         voids: list[tuple[int, str]] = []
         for pinned in self.client.replica.slots():
             self.tell(Progress("checking the log", pinned.seq))
-            self._guard(lambda slot=pinned: self._same_slot(slot.seq, slot.sha256))  # type: ignore[misc]
             verdict = judge(point, memory, pinned.seq, pinned.data)
             point = verdict.point
             self._same_verdict(pinned.seq, pinned.void_reason, verdict)
@@ -122,11 +142,12 @@ class _Verification:
         if point != self.client.log.point:
             self.report.findings.append(Finding("replica", "its roster is not what its own slots fold to"))
 
-    def _same_slot(self, seq: int, pinned_sha256: bytes) -> None:
-        found = self.client.log.fetch(seq)
+    def _same_slot(self, seq: int) -> None:
+        pinned, found = self.client.replica.slot(seq), self.client.log.fetch(seq)
         if found is None:
             raise VerificationFailed(slot_name(seq), "is missing, though this device verified it before")
-        if commit_hash(found) != pinned_sha256:
+        self.report.count("slots")
+        if pinned is None or found != pinned.data:
             raise VerificationFailed(slot_name(seq), "its bytes are not those this device verified before")
 
     def _same_verdict(self, seq: int, pinned_reason: str | None, verdict: Verdict) -> None:
@@ -176,18 +197,30 @@ class _Verification:
     def _objects(self) -> None:
         """Every named object, commit by commit: what a commit's manifest speaks of is in memory together, and then forgotten."""
         applied = {pending.ref.sha256: pending for pending in self.client.replica.manifests("applied")}
-        named = self.client.replica.named_objects()
-        for seq, group in groupby(named, key=lambda pair: pair[1]):
-            self.tell(Progress("checking objects", seq, self.client.log.next_seq))
-            refs = [ref for ref, _ in group]
-            for ref in refs:
-                self._guard(lambda r=ref, s=seq: self._object(r, s))  # type: ignore[misc]
-            for ref in refs:
-                if ref.sha256 in applied:
-                    self._guard(lambda p=applied[ref.sha256]: self._manifest(p))  # type: ignore[misc]
-            self.packs.clear()
-            self.stored.clear()
+        order = self.client.replica.check_order()
+        for done, (seq, checked_at_ms) in enumerate(order):
+            if not self.budget.due(checked_at_ms):
+                self.report.count("commits_checked_lately")
+            elif not self.budget.allows():
+                self.report.count("commits_left_for_later")
+            else:
+                self.tell(Progress("checking objects", done, len(order)))
+                self._objects_of(seq, applied)
         self._not_taken_in()
+
+    def _objects_of(self, seq: int, applied: Mapping[str, PendingManifest]) -> None:
+        findings = len(self.report.findings)
+        refs = self.client.replica.objects_of(seq)
+        for ref in refs:
+            self._guard(lambda r=ref: self._object(r, seq))  # type: ignore[misc]
+            self.budget.spend(ref.bytes)
+        for ref in refs:
+            if ref.sha256 in applied:
+                self._guard(lambda p=applied[ref.sha256]: self._manifest(p))  # type: ignore[misc]
+        self.packs.clear()
+        self.stored.clear()
+        if len(self.report.findings) == findings:
+            self.client.replica.mark_checked(seq, self.budget.now_ms)
 
     def _object(self, ref: ObjectRef, seq: int) -> None:
         name = object_name(ref.kind, ref.base, ref.sha256)
@@ -310,10 +343,13 @@ class _Verification:
 
     def _stranger(self, info: BlobInfo) -> None:
         prefix, digest = info.name.split("/")[0] + "/", info.name.rsplit("/", 1)[-1]
-        if prefix not in PREFIX_OF_KIND.values():
+        if segment_of(info.name) is None and prefix not in PREFIX_OF_KIND.values():
             kind = "no slot the log has reached" if prefix == LOG else "not an object of this format"
             self.report.notices.append(Finding(info.name, f"is {kind}"))
             return
         if sha256(self.client.store.get(info.name)).hexdigest() != digest:
             raise VerificationFailed(info.name, "its bytes do not have the digest it is named by")
+        if prefix == SEGMENTS:
+            self.report.count("segments")
+            return
         self.report.notices.append(Finding(info.name, "is named by no commit: left by an interrupted push"))

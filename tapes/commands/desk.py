@@ -7,6 +7,7 @@ from typing import Self
 from crypto.errors import UsageError
 from crypto.vault import Vault, open_vault
 from query.source import Source, open_source
+from store.blobs import BlobStore
 from store.local import LocalStore, local_store_path
 from store.metering import MeteredStore, Traffic
 from store.open_store import compose, open_store
@@ -74,6 +75,12 @@ class Desk:
         client = Client(identity, store, paths, self._lock)
         self._closing.callback(client.close)
         return client
+
+    def bare_store(self, bucket: Bucket) -> BlobStore:
+        """A bucket's store, for who has no identity; retried and counted as the client's is."""
+        bare = open_store(bucket.url, endpoint_url=bucket.endpoint_url, region=bucket.region)
+        store, self._meter = compose(bare)
+        return store
 
     @cached_property
     def client(self) -> Client:

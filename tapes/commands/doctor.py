@@ -2,17 +2,35 @@
 
 import os
 from pathlib import Path
+from typing import Annotated
 
+from cyclopts import Parameter
+
+from crypto.errors import PartialFailure, UsageError
+from store.names import slot_name
+from sync.healing import heal_log as heal_log_of
 from tapes.commands.context import Flags, Run, begin, no_flags
 from tapes.commands.desk import Desk
 from tapes.doctor import Check, examine
+from tapes.progress import progress
 
 _STYLES = {"ok": "green", "warning": "yellow", "failed": "bold red", "skipped": "dim"}
 
 
-def doctor(*, flags: Flags = no_flags) -> int:
+def doctor(
+    *,
+    heal_log: Annotated[
+        bool, Parameter(help="Put back what the bucket lost and this device has verified before.")
+    ] = False,
+    dry_run: Annotated[bool, Parameter(help="With --heal-log: only list what would be put back.")] = False,
+    flags: Flags = no_flags,
+) -> int:
     """Check bucket, clock, keys, versions and retention. Warnings end with 0, a failure with its own exit code."""
     run = begin(flags)
+    if heal_log:
+        return _heal(run, dry_run=dry_run)
+    if dry_run:
+        raise UsageError("--dry-run goes with --heal-log", hint="tapes doctor --heal-log --dry-run")
     with Desk(run) as desk:
         checks = []
         for check in examine(desk, os.environ, Path.home()):
@@ -23,6 +41,32 @@ def doctor(*, flags: Flags = no_flags) -> int:
         ok = not any(check.exit_code for check in checks)
         run.out.answer("doctor", {"ok": ok, "checks": [_fields(check) for check in checks]})
     return max((check.exit_code for check in checks), default=0)
+
+
+def _heal(run: Run, *, dry_run: bool) -> int:
+    """What is put back goes to stdout, by name; what nobody here can bring back ends with 3."""
+    with Desk(run) as desk:
+        desk.lock()
+        with progress(run.out) as tell:
+            report = heal_log_of(
+                desk.client, dry_run=dry_run, progress=lambda what, done: tell(what, done, 0)
+            )
+    put_back = [*map(slot_name, report.slots), *report.objects]
+    if run.flags.json:
+        run.out.answer(
+            "doctor-heal-log", {"dry_run": dry_run, "put_back": put_back, "missing": report.missing}
+        )
+    else:
+        run.out.lines(put_back)
+        done = "would put back" if dry_run else "put back"
+        run.out.say(f"{done} {len(report.slots)} slots of the log and {len(report.objects)} other objects")
+    if report.missing:
+        raise PartialFailure(
+            f"{len(report.missing)} objects are still missing",
+            report.missing,
+            hint="run this on every device of the team, then restore the rest from a backup",
+        )
+    return 0
 
 
 def _show(run: Run, check: Check) -> None:

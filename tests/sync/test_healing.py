@@ -1,0 +1,171 @@
+"""Healing a bucket that came back from a backup: what goes back, what is refused, and what stays missing."""
+
+from pathlib import Path
+
+import pytest
+
+from crypto.errors import StoreError, VerificationFailed
+from store.names import slot_name
+from sync.healing import heal_log
+from sync.verify import verify
+from tests.actors import founded, joined
+from tests.command_line import Person
+from tests.fakes.strict_store import Fault, Snapshot, StrictStore, fault_at
+from tests.laptops import Laptop, conversation
+
+
+@pytest.fixture
+def store() -> StrictStore:
+    """A strict bucket in memory."""
+    return StrictStore()
+
+
+@pytest.fixture
+def two(store: StrictStore, tmp_path: Path) -> tuple[Laptop, Laptop]:
+    """Ana and Ben, who both have seen the newest commit."""
+    ana = founded(store, tmp_path / "ana")
+    ben = joined(ana, store, tmp_path / "ben")
+    return Laptop(ana, tmp_path / "ana"), Laptop(ben, tmp_path / "ben")
+
+
+def pushed(laptop: Laptop, name: str) -> None:
+    laptop.provider.put(conversation(name, 2))
+    laptop.provider.sync()
+
+
+def without(snapshot: Snapshot, gone: str) -> Snapshot:
+    return Snapshot(tuple((name, data) for name, data in snapshot.objects if not name.startswith(gone)))
+
+
+def test_a_restored_bucket_gets_its_newer_commits_back(
+    two: tuple[Laptop, Laptop], store: StrictStore
+) -> None:
+    """Slots since the backup go back byte for byte, with the manifests kept here; what nobody here has is listed."""
+    ana, ben = two
+    pushed(ana, "before the backup")
+    backup = store.snapshot()
+    pushed(ana, "after it")
+    pushed(ana, "and more")
+    whole = dict(store.snapshot().objects)
+    store.restore(backup)
+    planned = heal_log(ana.client, dry_run=True)
+    assert backup == store.snapshot()
+    report = heal_log(ana.client)
+    now = dict(store.snapshot().objects)
+
+    assert 2 == len(report.slots)
+    assert (planned.slots, planned.objects, planned.missing) == (report.slots, report.objects, report.missing)
+    assert sorted(set(whole) - set(now)) == sorted(report.missing)
+    assert all(name.startswith(("packs/", "texts/")) for name in report.missing)
+    assert {name: whole[name] for name in now} == now
+    ben.provider.pull()
+    assert ana.client.log.point == ben.client.log.point
+
+
+def test_nothing_is_missing_when_only_the_log_was_lost(
+    two: tuple[Laptop, Laptop], store: StrictStore
+) -> None:
+    """A log lost whole goes back whole, and everything verifies again."""
+    ana, ben = two
+    pushed(ana, "hello")
+    store.restore(without(store.snapshot(), "log/"))
+    report = heal_log(ana.client)
+
+    assert ([], []) == (report.objects, report.missing)
+    assert list(range(ana.client.log.next_seq)) == report.slots
+    assert verify(ana.client).ok
+    ben.provider.sync()
+
+
+def test_a_slot_that_differs_stops_before_any_write(
+    two: tuple[Laptop, Laptop], store: StrictStore, tmp_path: Path
+) -> None:
+    """Somebody wrote on after the roll-back: nothing is put anywhere, and both versions are kept."""
+    ana, ben = two
+    pushed(ana, "hello")
+    first = ana.client.log.next_seq
+    pushed(ana, "more")
+    pushed(ana, "and more")
+    store.plant(slot_name(first - 1), None)
+    store.plant(slot_name(first), b"another history")
+    before = store.snapshot()
+
+    with pytest.raises(VerificationFailed, match="is different"):
+        heal_log(ana.client)
+    assert before == store.snapshot()
+    kept = sorted(path.name for path in (tmp_path / "ana" / "evidence").iterdir())
+    assert [f"log-{first:012d}-found", f"log-{first:012d}-pinned"] == kept
+    del ben
+
+
+def test_a_slot_filled_by_others_meanwhile_stops_there(
+    two: tuple[Laptop, Laptop], store: StrictStore
+) -> None:
+    """A writer who wins the race for a missing slot is not overwritten: put-if-absent decides, and it is a finding."""
+    ana, _ = two
+    pushed(ana, "hello")
+    newest = ana.client.log.next_seq - 1
+    store.plant(slot_name(newest), None)
+    honest = store.put_if_absent
+
+    def race(name: str, data: bytes):  # type: ignore[no-untyped-def]
+        store.plant(name, b"somebody else's")
+        return honest(name, data)
+
+    store.put_if_absent = race  # type: ignore[method-assign]
+    with pytest.raises(VerificationFailed, match="is different"):
+        heal_log(ana.client)
+
+
+def test_a_killed_healing_is_finished_by_the_next(two: tuple[Laptop, Laptop], store: StrictStore) -> None:
+    """Slots go back in order, so that no half-healed log shows a hole; the next run does the rest."""
+    ana, _ = two
+    for number in range(4):
+        pushed(ana, f"talk {number}")
+    slots = ana.client.log.next_seq
+    for seq in range(slots - 3, slots):
+        store.plant(slot_name(seq), None)
+    store.schedule = fault_at(Fault.REFUSED, "put", slot_name(slots - 2))
+    with pytest.raises(StoreError):
+        heal_log(ana.client)
+    assert [slot_name(slots - 3)] == [
+        i.name for i in store.list(slot_name(slots - 3)[:-1]) if i.name >= slot_name(slots - 3)
+    ]
+    report = heal_log(ana.client)
+
+    assert [slots - 2, slots - 1] == report.slots
+    assert verify(ana.client).ok
+
+
+def test_a_lost_reply_is_no_second_commit(two: tuple[Laptop, Laptop], store: StrictStore) -> None:
+    """Whatever the reply, the slot ends with the bytes it had."""
+    ana, _ = two
+    pushed(ana, "hello")
+    newest = ana.client.log.next_seq - 1
+    store.plant(slot_name(newest), None)
+    store.schedule = fault_at(Fault.LOST_REPLY, "put", "log/")
+
+    assert [newest] == heal_log(ana.client).slots
+    assert verify(ana.client).ok
+
+
+def test_the_command_lists_heals_and_reports(tmp_path: Path) -> None:
+    """`doctor --heal-log`: a dry run lists, a run puts back, a third has nothing to do; a bare --dry-run means nothing."""
+    ada = Person(tmp_path / "ada").init("Ada")
+    bucket = tmp_path / "bucket"
+    ada.ok("storage", "configure", "--bucket", bucket.as_uri())
+    ada.ok("team", "create", "Engine")
+    ada.ok("team", "invite")
+    newest = max((bucket / "log").iterdir())
+    whole = newest.read_bytes()
+    newest.unlink()
+    name = f"log/{newest.name}"
+
+    assert 6 == ada.tapes("storage", "sync").code
+    assert [name] == ada.ok("doctor", "--heal-log", "--dry-run").out.split()
+    assert not newest.exists()
+    healed = ada.json("doctor", "--heal-log")
+    assert ([name], [], False) == (healed["put_back"], healed["missing"], healed["dry_run"])
+    assert whole == newest.read_bytes()
+    assert "" == ada.ok("doctor", "--heal-log").out
+    assert 2 == ada.tapes("doctor", "--dry-run").code
