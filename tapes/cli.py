@@ -72,6 +72,18 @@ COMMANDS: Final = (
         "tapes export --all -o everything.tape",
     ),
     _Command(
+        "stats",
+        "stats",
+        "Costs, tokens and use of the last days, beside the days before.",
+        "tapes stats --team --period 30d",
+    ),
+    _Command(
+        "sql",
+        "sql",
+        "Ask with SQL, read-only.",
+        'tapes sql "SELECT model, count(*) FROM nodes GROUP BY ALL"',
+    ),
+    _Command(
         "import bundle",
         "import_bundle",
         "Take in the sessions of a .tape file, all or none.",
