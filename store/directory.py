@@ -261,7 +261,10 @@ def _unlink_if_there(temp: str, folder: int) -> None:
 
 def _read_exactly(name: str, file: int, offset: int, length: int) -> bytes:
     """A read may return less than asked, and a file may shrink under us: a short result is an error, never a result."""
-    data = bytearray()
+    whole = os.pread(file, length, offset)
+    if len(whole) == length:
+        return whole  # nearly always; gathering would copy it twice
+    data = bytearray(whole)
     while len(data) < length:
         piece = os.pread(file, length - len(data), offset + len(data))
         if not piece:
