@@ -1,0 +1,76 @@
+"""What every `tapes import …` does around its importer: progress, one report, one answer."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Final, Protocol
+
+from store.local import LocalStore
+from store.nodes import Json
+from tapes.commands.context import Flags, Run, begin
+from tapes.commands.desk import Desk
+from tapes.importers.report import ImportReport, ProgressHook
+from tapes.importers.report import Progress as Importing
+from tapes.progress import progress
+from tapes.render import figures
+
+problems_shown_max: Final = 10
+
+
+class Importer(Protocol):
+    """An importer of one agent's logs."""
+
+    def __call__(
+        self,
+        store: LocalStore,
+        paths: Sequence[Path] | None = None,
+        *,
+        progress: ProgressHook | None = None,
+        dry_run: bool = False,
+    ) -> ImportReport:
+        """Import what is new under `paths` (None: the agent's usual places)."""
+
+
+def run_import(importer: Importer, paths: Sequence[Path], flags: Flags, *, dry_run: bool) -> int:
+    """Import with one importer and say how it went; the exit code."""
+    run = begin(flags)
+    with Desk(run) as desk, progress(run.out) as tell:
+        local = desk.local
+
+        def told(at: Importing) -> None:
+            tell(f"importing {Path(at.path).name}", at.bytes_done, at.bytes_total)
+
+        report = importer(local, list(paths) or None, progress=told, dry_run=dry_run)
+    if run.flags.json:
+        run.out.answer("import", as_json(report))
+    else:
+        tell_report(run, report, dry_run=dry_run)
+    return 0
+
+
+def as_json(report: ImportReport) -> dict[str, Json]:
+    """The report's documented fields (docs/json.md)."""
+    return {
+        "conversations": report.conversations,
+        "nodes_new": report.nodes_new,
+        "nodes_known": report.nodes_known,
+        "unverified": report.unverified,
+        "skipped_lines": report.skipped_lines,
+        "errors": [asdict(problem) for problem in report.errors],
+    }
+
+
+def tell_report(run: Run, report: ImportReport, *, dry_run: bool, agent: str = "") -> None:
+    """The report in words; `agent` names it where there are several."""
+    done = "would import" if dry_run else "imported"
+    new = f"{done} {figures.count(report.nodes_new)} new turns of {report.conversations} conversations"
+    told = f"{new} from {report.files} files; {figures.count(report.nodes_known)} were known"
+    run.out.lines([f"{agent}: {told}" if agent else told])
+    if report.unverified:
+        run.out.warn(f"{report.unverified} turns have a hash of no known era: kept, marked unverified")
+    if report.skipped_lines:
+        run.out.warn(f"{report.skipped_lines} lines could not be imported")
+    for problem in report.errors[:problems_shown_max]:
+        run.out.say(f"  {problem.path}:{problem.line}: {problem.problem}")
+    if len(report.errors) > problems_shown_max:
+        run.out.say(f"  … and {len(report.errors) - problems_shown_max} more (--json names them)")
