@@ -11,6 +11,7 @@ from query.search import Answer, Asked, Found, Hit
 from query.snippets import Snippet
 from tapes.render import figures
 from tapes.render.safe import safe, safe_line
+from tapes.render.session_list import counted
 from tapes.render.tables import Column, plain_lines
 
 _COLUMNS: Final = (
@@ -44,8 +45,9 @@ def piped_results(answer: Answer, names: Mapping[str, str]) -> Iterator[str]:
 def answer_line(answer: Answer, asked: Asked) -> str:
     """How much there is, in which order, and what times meant."""
     shown = len(answer.found)
-    many = f"{shown} of {answer.sessions} sessions" if shown < answer.sessions else f"{shown} sessions"
-    parts = [f"{many}, {answer.matches} matching turns" if asked.chosen.text else many]
+    many = f"{shown} of {counted(answer.sessions)}" if shown < answer.sessions else counted(shown)
+    turns = f"{answer.matches} matching turn" + ("s" if answer.matches != 1 else "")
+    parts = [f"{many}, {turns}" if asked.chosen.text else many]
     if asked.order == "relevance":
         parts.append(f"by relevance among the newest {ranked_max} matches")
     else:

@@ -1,0 +1,117 @@
+"""`tapes search`, `tapes reindex` and the filters of `tapes sessions`, as people and pipes meet them."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.command_line import SAMPLE, Person
+
+
+@pytest.fixture(scope="module")
+def ada(tmp_path_factory: pytest.TempPathFactory) -> Person:
+    """Ada, with the sample logs imported."""
+    person = Person(tmp_path_factory.mktemp("search") / "ada").init("Ada")
+    person.ok("import", "claude", SAMPLE)
+    return person
+
+
+def test_a_pipe_gets_one_session_a_line_with_its_id_first(ada: Person) -> None:
+    """Every line of stdout begins with a whole id that `show` takes; the remarks are on stderr."""
+    done = ada.ok("search", "frobnicate")
+    [line] = done.out.splitlines()
+    session = line.split()[0]
+
+    assert len(session) == 64
+    assert done.err.startswith("1 session, ")
+    assert "frobnicate" in ada.ok("show", session).out
+
+
+def test_a_terminal_gets_snippets_with_marks(ada: Person) -> None:
+    """People see title, turn and the words in their place; nothing wider than the screen is needed."""
+    screen = ada.at_terminal("search", "frobnicate", columns=80).out
+
+    assert "What does the frobnicate flag of kite do?" in screen
+    assert "\x1b[1;33mfrobnicate\x1b[0m" in screen.replace("\x1b[1;2;33m", "\x1b[1;33m")
+
+
+def test_scan_and_index_and_no_identity_agree(ada: Person, tmp_path: Path) -> None:
+    """The same logs in a home that has no key for an index give the same sessions."""
+    alone = Person(tmp_path / "alone")
+    alone.ok("import", "claude", SAMPLE)
+    asked = ("search", "test* OR kite", "tool:Bash")
+
+    indexed, scanned, unkeyed = ada.json(*asked), ada.json(*asked, "--scan"), alone.json(*asked)
+
+    assert indexed == scanned
+    assert [one["hits"] for one in indexed["sessions"]] == [one["hits"] for one in unkeyed["sessions"]] != []
+    assert not (tmp_path / "alone" / "index").exists()
+
+
+def test_flags_and_the_line_are_one_filter(ada: Person) -> None:
+    """What a flag says, the line can say; both together are both."""
+    by_flags = ada.json("search", "test*", "--project", "light*", "--status", "failed", "--cost", ">0.1")
+    by_line = ada.json("search", "test* project:light* status:error cost:>0.1")
+
+    assert by_flags == by_line
+    assert by_line["filter"] == {
+        "text": "test*",
+        "project": ["light*"],
+        "status": ["failed"],
+        "cost": [">0.1"],
+    }
+    assert {one["status"] for one in by_line["sessions"]} == {"failed"}
+
+
+def test_sessions_takes_the_same_filters(ada: Person) -> None:
+    """A filtered list has those sessions and their totals; one that nothing passes says so."""
+    everything, some = ada.json("sessions"), ada.json("sessions", "--project", "kite")
+    nothing = ada.ok("sessions", "--since", "2031-01-01", "--tz", "Europe/Vienna")
+
+    assert 0 < len(some["sessions"]) < len(everything["sessions"])
+    assert {one["project"] for one in some["sessions"]} == {"kite"}
+    assert some["totals"]["nodes"] < everything["totals"]["nodes"]
+    assert nothing.out == ""
+    assert "No session passes the filter." in nothing.err
+    assert "times in Europe/Vienna" in nothing.err
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (("search",), "nothing to search for"),
+        (("search", "modle:x"), "did you mean model?"),
+        (("search", "x", "--limit", "0"), "--limit"),
+        (("search", "x", "--tz", "Mars"), "time zone"),
+        (("search", "x", "--since", "soon"), "no time"),
+        (("search", "x since:7d", "--since", "8d"), "given twice"),
+        (("search", "kite", "--scan", "--sort", "relevance"), "relevance"),
+        (("sessions", "--tool", "*"), "tool"),
+        (("sessions", "--since", ""), "empty"),
+    ],
+)
+def test_slips_are_usage_errors(ada: Person, words: tuple[str, ...], hint: str) -> None:
+    """Exit code 2, nothing on stdout, and what to do on stderr."""
+    done = ada.tapes(*words)
+
+    assert (2, "") == (done.code, done.out)
+    assert hint in done.err
+
+
+def test_a_damaged_index_is_said_and_the_answer_is_right(ada: Person) -> None:
+    """One warning on stderr, the sessions on stdout, and silence the next time."""
+    right = ada.ok("search", "kite").out
+    (ada.home / "index" / "words.db").write_bytes(b"rubbish" * 1000)
+    repaired, again = ada.ok("search", "kite"), ada.ok("search", "kite")
+
+    assert repaired.out == again.out == right
+    assert "made anew" in repaired.err
+    assert "made anew" not in again.err
+
+
+def test_reindex_counts_what_it_took_in(ada: Person) -> None:
+    """The new index has every turn, and its file is there."""
+    answer = ada.json("reindex")
+
+    assert answer["turns"] > 60
+    assert answer["index_bytes"] == (ada.home / "index" / "words.db").stat().st_size
+    assert answer["unread"] == []
