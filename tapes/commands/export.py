@@ -1,6 +1,7 @@
 """`tapes export`."""
 
 import io
+import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
@@ -15,14 +16,17 @@ from query.bundle_write import write_bundle
 from query.choosing import ids_of_lines, sessions_named
 from query.export import Content, write_csv, write_json, write_ndjson
 from query.export_parquet import write_parquet
+from query.filter import SessionFilter
 from query.records import About, price_tables
-from query.sessions import Session, list_sessions
+from query.sessions import Session
 from query.source import Source
 from query.table_rows import Loader
 from store.nodes import Json
 from tapes.commands.context import Flags, Run, begin, no_flags
 from tapes.commands.desk import Desk
+from tapes.commands.filters import FilterFlags, no_filters
 from tapes.commands.output_file import writing
+from tapes.commands.sessions import listed_sessions
 from tapes.render.export_html import html_end, html_session, html_start
 from tapes.render.export_md import md_session, md_start
 
@@ -33,7 +37,10 @@ _Pages = Callable[[Loader, list[Session], About], Iterator[str]]
 
 
 def export(
-    *ids: Annotated[str, Parameter(help="Sessions; without any, ids are read from stdin, one per line.")],
+    *ids: Annotated[
+        str,
+        Parameter(help="Sessions; without ids, filters and --all, ids are read from stdin, one per line."),
+    ],
     output: Annotated[
         Path | None, Parameter(name=["--output", "-o"], help="File, or folder for parquet; else stdout.")
     ] = None,
@@ -45,6 +52,7 @@ def export(
         Parameter(help="What was said, or only metadata; else full, but none for csv and parquet."),
     ] = None,
     all_: Annotated[bool, Parameter(name="--all", help="All sessions.")] = False,
+    filters: FilterFlags = no_filters,
     flags: Flags = no_flags,
 ) -> int:
     """Write sessions to a file."""
@@ -52,11 +60,16 @@ def export(
     kind = _format(format_, output)
     wanted = _content(content, kind)
     _check_target(kind, output, run)
-    names = None if all_ else ids or ids_of_lines(_stdin(run))
+    chosen_by = filters.chosen()
+    if all_ + bool(ids) + (chosen_by != SessionFilter()) > 1:
+        raise UsageError("which sessions?", hint="ids, filters, or --all; not two of them")
+    names = None if all_ or chosen_by != SessionFilter() else ids or ids_of_lines(_stdin(run))
     with Desk(run) as desk:
         source = desk.source()
-        chosen = _chosen(source, names)
-        about = about_export(source, {"ids": None if names is None else len(chosen)})
+        chosen = (
+            _filtered(desk, source, chosen_by, filters) if names is None else sessions_named(source, names)
+        )
+        about = about_export(source, _filter_record(names, chosen_by, filters))
         _write(Loader(source), chosen, about, wanted, kind, output)
     _answer(run, kind, wanted, chosen, output)
     return 0
@@ -115,10 +128,18 @@ def _stdin(run: Run) -> Iterable[str]:
     return sys.stdin
 
 
-def _chosen(source: Source, names: Sequence[str] | None) -> list[Session]:
-    if names is None:
-        return sorted(list_sessions(source).sessions, key=lambda session: session.id)
-    return sessions_named(source, names)
+def _filtered(desk: Desk, source: Source, chosen_by: SessionFilter, filters: FilterFlags) -> list[Session]:
+    found, _ = listed_sessions(desk, source, chosen_by, filters.clock())
+    return sorted(found.sessions, key=lambda session: session.id)
+
+
+def _filter_record(names: Sequence[str] | None, chosen_by: SessionFilter, filters: FilterFlags) -> Json:
+    """What chose the sessions: ids as they were given, or the filter with its time zone; an empty filter is all."""
+    if names is not None:
+        return {"ids": sorted(set(names))}
+    fields: dict[str, Json] = json.loads(chosen_by.to_json())
+    timed = chosen_by.since or chosen_by.until or chosen_by.date
+    return {**fields, "time_zone": filters.clock().stated} if timed else fields
 
 
 def _write(

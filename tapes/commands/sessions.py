@@ -7,6 +7,7 @@ from query.filter import SessionFilter
 from query.moments import Clock
 from query.search import tools_in
 from query.sessions import SessionList, totals
+from query.source import Source
 from query.texts import Texts
 from tapes.commands.context import Flags, begin, no_flags
 from tapes.commands.desk import Desk
@@ -21,7 +22,7 @@ def sessions(*, filters: FilterFlags = no_filters, flags: Flags = no_flags) -> i
     chosen, clock = filters.chosen(), filters.clock()
     run = begin(flags)
     with Desk(run) as desk:
-        found, names = _listed(desk, chosen, clock)
+        found, names = listed_sessions(desk, desk.source(), chosen, clock)
     if flags.json:
         run.out.answer("sessions", asdict(found))
     elif not found.sessions:
@@ -39,9 +40,10 @@ def sessions(*, filters: FilterFlags = no_filters, flags: Flags = no_flags) -> i
     return 0
 
 
-def _listed(desk: Desk, chosen: SessionFilter, clock: Clock) -> tuple[SessionList, dict[str, str]]:
+def listed_sessions(
+    desk: Desk, source: Source, chosen: SessionFilter, clock: Clock
+) -> tuple[SessionList, dict[str, str]]:
     """The sessions that pass, and what all of them used; names are those of members by id."""
-    source = desk.source()
     names = names_of(source.client)
     if chosen.tool:
         texts = Texts(source)

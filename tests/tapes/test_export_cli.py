@@ -85,6 +85,24 @@ def test_a_pipe_names_the_sessions(ada: Person) -> None:
     assert {"filter", "price_tables", "exported_at", "exported_by"} <= set(one["export"])
 
 
+def test_filters_choose_and_are_recorded(ada: Person, tmp_path: Path) -> None:
+    """An export by project and day has the sessions that `sessions` lists for them, and says how they were chosen."""
+    projects = {session["project"] for session in ada.json("sessions")["sessions"]}
+    for project in projects:
+        chosen = ["--project", project, "--since", "2020-01-01", "--tz", "Europe/Vienna"]
+        ada.ok("export", *chosen, "-o", tmp_path / "x.json")
+        exported = json.loads((tmp_path / "x.json").read_text())
+        listed = ada.json("sessions", *chosen)["sessions"]
+        assert [s["id"] for s in exported["sessions"]] == sorted(s["id"] for s in listed)
+        assert {s["project"] for s in exported["sessions"]} == {project}
+        assert exported["export"]["filter"] == {
+            "project": [project],
+            "since": "2020-01-01",
+            "time_zone": "Europe/Vienna",
+        }
+    assert len(projects) > 1
+
+
 @pytest.mark.parametrize("stdin", ["", "\n  \n"])
 def test_an_empty_stdin_is_never_everything(stdin: str, ada: Person, tmp_path: Path) -> None:
     """A search that found nothing ends an export with 2, and no file is there."""
@@ -104,6 +122,8 @@ def test_an_empty_stdin_is_never_everything(stdin: str, ada: Person, tmp_path: P
         ["--all", "-o", "x.tape", "--content", "none"],
         ["--all", "--format", "parquet"],
         ["--all", "--json"],
+        ["--all", "--project", "x", "-o", "x.json"],
+        ["feedfacefeedface", "--project", "x", "-o", "x.json"],
         ["--all", "-o", ".", "--format", "json"],
         ["--all", "-o", "x.json", "--content", "redacted"],
     ],
