@@ -56,6 +56,36 @@ COMMANDS: Final = (
         "Import Claude Code's logs, only what is new.",
         "tapes import claude",
     ),
+    _Command(
+        "import codex",
+        "import_codex",
+        "Import Codex's rollouts, only what is new.",
+        "tapes import codex",
+    ),
+    _Command(
+        "import gemini",
+        "import_gemini",
+        "Import Gemini CLI's chats, only what has changed.",
+        "tapes import gemini",
+    ),
+    _Command(
+        "import opencode",
+        "import_opencode",
+        "Import opencode's sessions, only what has changed.",
+        "tapes import opencode",
+    ),
+    _Command(
+        "import tapes-db",
+        "import_tapes_db",
+        "Import the Go tool's database, every hash as it is.",
+        "tapes import tapes-db ~/.tapes/tapes.sqlite",
+    ),
+    _Command(
+        "import all",
+        "import_all",
+        "Import from every agent that keeps logs here.",
+        "tapes import all",
+    ),
     _Command("sessions", "sessions", "List sessions, your own and the team's.", "tapes sessions --json"),
     _Command("show", "show", "Read one session.", "tapes show 3f2a9c"),
     _Command(

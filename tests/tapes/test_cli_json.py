@@ -9,6 +9,7 @@ import pytest
 
 from tapes.cli import COMMANDS
 from tests.command_line import HOUSE, SAMPLE, Person
+from tests.tapes_db import GoDatabase
 from tests.device_linking import link
 
 _TYPES: dict[str, type | tuple[type, ...]] = {
@@ -73,6 +74,11 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     given: dict[str, Any] = {}
     given["init"] = ada.json("init", "--yes", "--name", "Ada", "--kit-out", folder / "ada.kit")
     given["import claude"] = ada.json("import", "claude", SAMPLE)
+    for agent in ("codex", "gemini", "opencode"):
+        given[f"import {agent}"] = ada.json("import", agent, SAMPLE.parent / agent, "--dry-run")
+    GoDatabase(folder / "tapes.sqlite").conversation(2)
+    given["import tapes-db"] = ada.json("import", "tapes-db", folder / "tapes.sqlite", "--dry-run")
+    given["import all"] = ada.json("import", "all", "--dry-run")
     bob.init("Bob")
     given["storage configure"] = ada.json("storage", "configure", "--bucket", (folder / "bucket").as_uri())
     given["storage set-provider"] = ada.json("storage", "set-provider", "hybrid")

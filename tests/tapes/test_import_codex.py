@@ -229,7 +229,7 @@ def test_blocks_say_what_the_items_said(store: LocalStore, tmp_path: Path) -> No
 def test_the_first_versions_files_are_read(store: LocalStore, tmp_path: Path) -> None:
     """Rollouts of 2025 had no envelope around their items."""
     file = tmp_path / "rollout-2025-05-07T17-24-21-5973b6c0-94b8-487b-a530-2aeb6098ae0e.jsonl"
-    lines = [
+    lines: list[Record] = [
         {
             "id": "5973b6c0-94b8-487b-a530-2aeb6098ae0e",
             "timestamp": "2025-05-07T17:24:21.000Z",
@@ -254,6 +254,7 @@ def test_hostile_lines_are_counted_not_raised(store: LocalStore, tmp_path: Path)
         rollout.lines.append({"type": "response_item", "payload": payload})
     rollout.event("token_count", info={"last_token_usage": {"input_tokens": -4, "output_tokens": "many"}})
     rollout.event("thread_rolled_back", num_turns="all")
+    rollout.line("event_msg", {"type": {}})
     rollout.line("turn_context", {"turn_id": 9, "cwd": 4, "model": {}})
     rollout.lines.append(b'{"type": ' + b"[" * 5_000 + b"\n")
     rollout.turn(1)

@@ -171,7 +171,7 @@ class Rollout:
     # Events
 
     def _event(self, line: Line, event: Record, record: Record) -> None:
-        kind = event.get("type")
+        kind = short_text(event.get("type"))
         if kind == "token_count":
             self._token_count(line, event, record)
         elif kind in _TURN_BEGINS:

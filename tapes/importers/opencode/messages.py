@@ -138,12 +138,16 @@ def _extra(message: MessageRecord) -> Record:
     extra = {
         name: value for name, value in message.record.items() if name not in _PLACED and value is not None
     }
-    silent = [part for part in message.parts if part.get("type") in _SILENT_PARTS]
+    silent = [part for part in message.parts if _is_silent(part)]
     return {**extra, "parts": silent} if silent else extra
 
 
+def _is_silent(part: Record) -> bool:
+    return short_text(part.get("type")) in _SILENT_PARTS
+
+
 def _blocks(parts: Iterable[Record]) -> list[Block]:
-    return [_block(part) for part in parts if part.get("type") not in _SILENT_PARTS]
+    return [_block(part) for part in parts if not _is_silent(part)]
 
 
 def _block(part: Record) -> Block:
