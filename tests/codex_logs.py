@@ -234,7 +234,11 @@ class Rollout:
 
 def encode(line: Record | bytes) -> bytes:
     """A line as it stands in the file."""
-    return line if isinstance(line, bytes) else json.dumps(line, ensure_ascii=False).encode() + b"\n"
+    return (
+        line
+        if isinstance(line, bytes)
+        else json.dumps(line, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+    )
 
 
 def write_world(home: Path, seed: int, *, children: bool = True) -> Truth:

@@ -3,10 +3,6 @@
 It is an oracle only where every call has a requestId: without one ccusage counts a call once per line (agents.md §4.1).
 """
 
-import json
-import os
-import shutil
-import subprocess
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -16,10 +12,9 @@ import pytest
 
 from store.local import LocalStore
 from tapes.importers.claude.run import import_claude
+from tests.ccusage_npm import daily, install
 from tests.claude_logs import stored_tokens, write_world
 
-HERE = Path(__file__).parent
-install_seconds_max = 120
 Totals = dict[str, Counter[str]]
 _OURS = {
     "inputTokens": "input_uncached",
@@ -32,45 +27,17 @@ _OURS = {
 @pytest.fixture(scope="module")
 def ccusage(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], Totals]:
     """Its totals for a Claude config folder; skips, saying why, where it cannot be installed."""
-    npm, node = shutil.which("npm"), shutil.which("node")
-    if not npm or not node:
-        pytest.skip("ccusage left out: there is no npm here")
-    folder = tmp_path_factory.mktemp("ccusage")
-    for name in ("package.json", "package-lock.json"):
-        shutil.copy(HERE / name, folder)
-    command = [
-        npm,
-        "install",
-        "--no-save",
-        "--no-audit",
-        "--no-fund",
-        "--ignore-scripts",
-        "--fetch-retries=0",
-    ]
-    # Not `npm ci`: it wants every platform's binary in the lock, and those of other platforms may be unpublished.
-    try:
-        subprocess.run(
-            command, cwd=folder, check=True, capture_output=True, text=True, timeout=install_seconds_max
-        )
-    except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as problem:
-        told = problem.stderr or ""
-        pytest.skip(f"ccusage left out: npm could not install it: {str(told)[-300:]}")
+    script = install(tmp_path_factory.mktemp("ccusage"))
 
     def totals(config: Path) -> Totals:
-        script = folder / "node_modules" / "ccusage" / "src" / "cli.js"
-        command = [node, str(script), "claude", "daily", "--json", "--offline", "--breakdown"]
-        environment = {**os.environ, "CLAUDE_CONFIG_DIR": str(config), "HOME": str(folder)}
-        done = subprocess.run(
-            command, env=environment, check=True, capture_output=True, text=True, timeout=60
-        )
-        return _totals(json.loads(done.stdout))
+        return _totals(daily(script, "claude", {"CLAUDE_CONFIG_DIR": str(config)}))
 
     return totals
 
 
-def _totals(report: dict[str, Any]) -> Totals:
+def _totals(days: list[dict[str, Any]]) -> Totals:
     found: Totals = {}
-    for day in report["daily"]:
+    for day in days:
         for model in day["modelBreakdowns"]:
             counts = {ours: model[theirs] for theirs, ours in _OURS.items()}
             found.setdefault(model["modelName"], Counter()).update(counts)
