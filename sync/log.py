@@ -87,7 +87,10 @@ class LogReader:
         with self._replica.transaction():
             point, came, newest = self.point, 0, None
             for start in range(self.next_seq, first + len(run), judged_at_once):
-                judged = self._judge_run(point, start, run[start - first : start - first + judged_at_once])
+                some = run[start - first : start - first + judged_at_once]
+                judged = self._judge_run(point, start, some, presume_new=True)
+                if self._replica.has_any_commit(judged):  # somebody repeats: then each is asked for
+                    judged = self._judge_run(point, start, some, presume_new=False)
                 self._replica.accept(judged)
                 point, came = judged[-1].verdict.point, came + len(judged)
                 newest = next((slot for slot in reversed(judged) if slot.verdict.commit is not None), newest)
@@ -99,8 +102,10 @@ class LogReader:
             self._point, self._point_seq = point, first + len(run) - 1
         return came
 
-    def _judge_run(self, point: LogPoint, first: int, run: Sequence[bytes]) -> list[JudgedSlot]:
-        judged, memory = [], Ahead(self._replica)
+    def _judge_run(
+        self, point: LogPoint, first: int, run: Sequence[bytes], *, presume_new: bool
+    ) -> list[JudgedSlot]:
+        judged, memory = [], Ahead(self._replica, presume_new)
         for seq, data in enumerate(run, first):
             verdict = judge(point, memory, seq, data)
             if verdict.commit is None:

@@ -5,6 +5,7 @@ of the slots and of the opened manifests. Nothing of others rests here in plain:
 tags under a key of this device.
 """
 
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from sync.guarded import GuardedDatabase
 from sync.validity import LogPoint, Verdict, judge
 
 _TAG_BYTES = 16
+cache_kib_max = 65_536  # SQLite's own 2 MiB spill to disk, again and again, within one bootstrapped segment
 REPLICA = DatabaseKind(
     application_id=0x54505352,  # "TPSR"
     migrations="sync.migrations",
@@ -105,7 +107,9 @@ class Replica:
     @classmethod
     def open(cls, path: Path, tag_key: bytes) -> "Replica":
         """Open or create; `tag_key` is 32 secret bytes of this device."""
-        return cls(GuardedDatabase(connect(path, REPLICA), path), tag_key)
+        database = GuardedDatabase(connect(path, REPLICA), path)
+        database.execute(f"PRAGMA cache_size = -{cache_kib_max}")
+        return cls(database, tag_key)
 
     def close(self) -> None:
         """Close the file."""
@@ -221,6 +225,17 @@ class Replica:
             "SELECT 1 FROM slots WHERE device = ? AND commit_id = ?", (device, commit_id)
         )
         return found.fetchone() is not None
+
+    def has_any_commit(self, judged: Sequence[JudgedSlot]) -> bool:
+        """Whether an earlier slot has a commit of the same device and id as any of these: one query for all of them."""
+        pairs = [
+            (slot.verdict.commit.device, slot.verdict.commit.id) for slot in judged if slot.verdict.commit
+        ]
+        query = (
+            "SELECT 1 FROM json_each(?) AS pair JOIN slots"
+            " ON slots.device = pair.value ->> 0 AND slots.commit_id = pair.value ->> 1 LIMIT 1"
+        )
+        return self._db.execute(query, (json.dumps(pairs),)).fetchone() is not None
 
     def is_named(self, ref: ObjectRef) -> bool:
         """See `sync.validity.Memory`."""

@@ -90,6 +90,10 @@ class Roster:
     invites: Mapping[bytes, InviteRecord] = field(default_factory=dict)
     fence: int = 0  # objects with an older base must not be newly named
     rotation_due: bool = False  # somebody asked to go: the next write must start a team epoch
+    # Answers of `recipients`, asked for by every push; not copied by `replace`, so that they never outlive what they are about.
+    _recipients: dict[bytes, frozenset[bytes]] = field(
+        default_factory=dict, init=False, compare=False, repr=False
+    )
 
     def active_device(self, device: bytes) -> Device | None:
         """The device, if it and its member may write now."""
@@ -112,6 +116,11 @@ class Roster:
 
     def recipients(self, space: Space) -> frozenset[bytes]:
         """The X25519 keys an epoch of `space` is wrapped to: devices, recovery keys and, for the team, open invites."""
+        if space.id not in self._recipients:
+            self._recipients[space.id] = self._recipients_of(space)
+        return self._recipients[space.id]
+
+    def _recipients_of(self, space: Space) -> frozenset[bytes]:
         if space.owner is not None:
             return self._keys_of_member(self.members[space.owner])
         keys = frozenset(i.keys.x25519 for i in self.invites.values() if i.open)

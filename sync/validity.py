@@ -9,7 +9,7 @@ from typing import Protocol
 from crypto.errors import FormatBroken
 from crypto.identities import PublicKeys, device_id
 from store import commits, events
-from store.commits import Commit, NewerFormat, ObjectRef, commit_hash, name_of
+from store.commits import Commit, NewerFormat, ObjectRef, commit_hash
 from store.names import slot_name
 from sync.fold import Author, Refused, apply, first_roster
 from sync.roster import Roster
@@ -36,7 +36,7 @@ class MemoryInRam:
     """The memory of a short log, or of a full re-fold."""
 
     ids: set[tuple[str, str]] = field(default_factory=set)
-    named: set[str] = field(default_factory=set)  # whole object names
+    named: set[tuple[str, int, str]] = field(default_factory=set)  # kind, base, digest: whole object names
 
     def has_commit(self, device: str, commit_id: str) -> bool:
         """See Memory."""
@@ -44,12 +44,12 @@ class MemoryInRam:
 
     def is_named(self, ref: ObjectRef) -> bool:
         """See Memory."""
-        return name_of(ref) in self.named
+        return (ref.kind, ref.base, ref.sha256) in self.named
 
     def remember(self, commit: Commit) -> None:
         """See Memory."""
         self.ids.add((commit.device, commit.id))
-        self.named.update(map(name_of, commit.objects))
+        self.named.update([(ref.kind, ref.base, ref.sha256) for ref in commit.objects])
 
 
 @dataclass(slots=True)
@@ -57,11 +57,15 @@ class Ahead:
     """The memory of a run that is not stored yet, in front of what is."""
 
     before: Memory
+    presume_new: bool = (
+        False  # every commit is taken for new to `before`: who judges so asks for all of them at once
+    )
     run: MemoryInRam = field(default_factory=MemoryInRam)
 
     def has_commit(self, device: str, commit_id: str) -> bool:
         """See Memory."""
-        return self.run.has_commit(device, commit_id) or self.before.has_commit(device, commit_id)
+        known = not self.presume_new and self.before.has_commit(device, commit_id)
+        return known or self.run.has_commit(device, commit_id)
 
     def is_named(self, ref: ObjectRef) -> bool:
         """See Memory."""

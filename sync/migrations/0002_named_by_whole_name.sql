@@ -14,3 +14,6 @@ DROP TABLE named;
 ALTER TABLE named_whole RENAME TO named;
 CREATE INDEX named_by_slot ON named (seq);
 CREATE INDEX named_by_digest ON named (sha256);
+-- An id is random and a device is always the same: the index begins with what tells rows apart.
+DROP INDEX slots_by_commit;
+CREATE INDEX slots_by_commit ON slots (commit_id, device);
