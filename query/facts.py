@@ -21,7 +21,7 @@ from query.engine import Engine
 from query.filter import SessionFilter, Status
 from query.forest import nowhere
 from query.moments import Clock
-from query.paths import Path, Paths, Stretch, read_paths
+from query.paths import Path, Paths, read_paths
 from query.sessions import Session, Totals, session_of, totals
 from query.source import Source
 
@@ -45,11 +45,15 @@ class SessionFacts(Session):
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """The sessions that a filter means, newest end first: `paths.known[number]` and its facts, for each of `numbers`."""
+    """The sessions that a filter means, newest end first: `paths.known[number]` for each of `numbers`."""
 
     paths: Paths
     numbers: tuple[int, ...]
-    facts: tuple[SessionFacts, ...]
+
+    @property
+    def facts(self) -> tuple[SessionFacts, ...]:
+        """The facts of all of them."""
+        return tuple(facts_of(self.paths.known[number]) for number in self.numbers)
 
 
 ToolFinder = Callable[
@@ -63,24 +67,24 @@ def choose(
     clock: Clock,
     names: Mapping[str, str],
     tools: ToolFinder | None = None,
+    paths: Paths | None = None,
 ) -> Chosen:
     """The sessions a filter means, by everything but its text. `names`: what members call themselves, by hex id.
 
-    `tools` is asked only when the filter names tools.
+    `tools` is asked only when the filter names tools. `paths`: those of this very source, from a process that asks it again.
     """
-    paths = read_paths(source.engine)
+    paths = paths or read_paths(source.engine)
     passing = _passing(source.engine, chosen, clock, paths.known, names)
     if chosen.tool and tools is not None:
         through = segments_below(paths, tools(chosen.tool))
         passing = [number for number in passing if through[paths.known[number].segment]]
-    facts = tuple(facts_of(paths.known[number]) for number in passing)
-    return Chosen(paths, tuple(passing), facts)
+    return Chosen(paths, tuple(passing))
 
 
 def facts_of(path: Path) -> SessionFacts:
     """The facts of one path."""
     whole, session = path.whole, session_of(path)
-    duration_us = _duration_us(whole)
+    duration_us = whole.duration_us
     return SessionFacts(
         **{field.name: getattr(session, field.name) for field in fields(Session)},
         status=status_of(path),
@@ -142,6 +146,8 @@ def _passing(
     engine: Engine, chosen: SessionFilter, clock: Clock, known: Sequence[Path], names: Mapping[str, str]
 ) -> list[int]:
     where = condition(chosen, clock)
+    if not where.values and where.sql == "true":
+        return list(range(len(known)))
     with engine.table("sessions", session_table(known, names)):
         rows = engine.all(f"SELECT number FROM sessions WHERE {where.sql} ORDER BY number", where.values)  # noqa: S608 - its values are bound
     return [number for (number,) in rows]
@@ -198,7 +204,7 @@ def _rows(known: Sequence[Path], names: Mapping[str, str]) -> Iterator[tuple[obj
             status_of(path),
             whole.started_us,
             whole.ended_us,
-            _duration_us(whole),
+            whole.duration_us,
             whole.turns,
             float(
                 whole.tokens.total
@@ -209,10 +215,3 @@ def _rows(known: Sequence[Path], names: Mapping[str, str]) -> Iterator[tuple[obj
             whole.tool_failures,
             whole.git_activity,
         )
-
-
-def _duration_us(whole: Stretch) -> int | None:
-    """Clamped, since hostile times may lie further apart than 64 bits."""
-    if whole.started_us is None or whole.ended_us is None:
-        return None
-    return min(whole.ended_us - whole.started_us, 2**63 - 1)

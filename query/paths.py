@@ -89,6 +89,13 @@ class Stretch:
     active_us: int  # pauses up to `idle_us_max` between turns
     prompts: tuple[bytes, ...]  # hashes of the last `prompts_kept`, newest first
 
+    @property
+    def duration_us(self) -> int | None:
+        """From the first time to the last; at most 2^63 - 1, since hostile times may lie further apart."""
+        if self.started_us is None or self.ended_us is None:
+            return None
+        return min(self.ended_us - self.started_us, 2**63 - 1)
+
     def then(self, below: "Stretch") -> "Stretch":
         """This stretch and the one below it."""
         return Stretch(

@@ -12,12 +12,12 @@ from typing import Any, Final, Literal, Protocol, runtime_checkable
 import pyarrow as pa
 
 from crypto.errors import UsageError
-from query.facts import Chosen, SessionFacts, choose, owners_of
+from query.facts import Chosen, SessionFacts, choose, facts_of, owners_of
 from query.filter import SessionFilter
 from query.forest import nowhere
 from query.grammar import Query, parse_words
 from query.moments import Clock, rfc3339
-from query.paths import Path
+from query.paths import Path, Paths
 from query.snippets import Snippet, snippet_of
 from query.source import Source
 from query.texts import Texts
@@ -96,11 +96,14 @@ class _Group:
     score: float
 
 
-def search(source: Source, asked: Asked, words: Words, texts: Texts) -> Answer:
-    """Sessions that pass the filter and, where words are asked for, have turns that match. UsageError for a bad query."""
+def search(source: Source, asked: Asked, words: Words, texts: Texts, paths: Paths | None = None) -> Answer:
+    """Sessions that pass the filter and, where words are asked for, have turns that match. UsageError for a bad query.
+
+    `paths`: those of this very source, from a process that searches it again and again.
+    """
     text = asked.chosen.text
     query = parse_words(text) if text is not None else None
-    chosen = choose(source, asked.chosen, asked.clock, asked.names, tools_in(source, words))
+    chosen = choose(source, asked.chosen, asked.clock, asked.names, tools_in(source, words), paths)
     groups = (
         _all_of(chosen) if query is None else _grouped(chosen, _scores(source, query, words, asked.order))
     )
@@ -134,7 +137,7 @@ def _scores(source: Source, query: Query, words: Words, order: Order) -> dict[in
 
 
 def _all_of(chosen: Chosen) -> list[_Group]:
-    return [_Group(place, (), 0.0) for place in range(len(chosen.facts))]
+    return [_Group(place, (), 0.0) for place in range(len(chosen.numbers))]
 
 
 def _grouped(chosen: Chosen, scores: Mapping[int, float]) -> list[_Group]:
@@ -157,9 +160,9 @@ def _key_of(order: Order, chosen: Chosen) -> Callable[[_Group], tuple[float, int
     amounts: dict[Order, Callable[[_Group], float]] = {
         "date": lambda _: 0,
         "relevance": lambda group: group.score,
-        "cost": lambda group: chosen.facts[group.place].cost_usd_micro,
-        "duration": lambda group: chosen.facts[group.place].duration_seconds or 0,
-        "tokens": lambda group: chosen.facts[group.place].tokens.total,
+        "cost": lambda group: _path_of(chosen, group).whole.cost_usd_micro,
+        "duration": lambda group: _path_of(chosen, group).whole.duration_us or 0,
+        "tokens": lambda group: _path_of(chosen, group).whole.tokens.total,
     }
     amount = amounts[order]
     return lambda group: (-amount(group), group.place)
@@ -183,7 +186,7 @@ def _shown(
             for hit in hits.get(group.place, ())
         ]
         title = title_of(said.get(prompt, "") for prompt in reversed(prompts[group.place]))
-        yield Found(chosen.facts[group.place], title, len(group.turns), tuple(marked))
+        yield Found(facts_of(_path_of(chosen, group)), title, len(group.turns), tuple(marked))
 
 
 def _hits(source: Source, chosen: Chosen, groups: Sequence[_Group]) -> dict[int, list[Hit]]:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from query.grammar import Phrase
@@ -33,6 +34,34 @@ class _Word:
 
 def snippet_of(text: str, phrases: Sequence[Phrase]) -> Snippet:
     """The first place in a text where one of the phrases stands; its beginning if none is found again."""
+    spans = _spans_in_ascii(text, phrases) if text.isascii() else _spans(text, phrases)
+    start = max(0, spans[0][0] - before_chars) if spans else 0
+    if start:
+        gap = text.find(" ", start, spans[0][0])
+        start = gap + 1 if gap != -1 else start
+    return _cut(text, start, _joined(spans))
+
+
+def _spans_in_ascii(text: str, phrases: Sequence[Phrase]) -> list[tuple[int, int]]:
+    """Where phrases stand in the first place that has one: there `normal` is so simple that a regular expression does it."""
+    patterns = [_pattern(phrase) for phrase in phrases]
+    firsts = [match.start() for pattern in patterns if (match := pattern.search(text))]
+    if not firsts:
+        return []
+    first = min(firsts)
+    found = (pattern.finditer(text, first, first + snippet_chars) for pattern in patterns)
+    return sorted(match.span() for matches in found for match in matches)
+
+
+@lru_cache
+def _pattern(phrase: Phrase) -> re.Pattern[str]:
+    words = r"[^A-Za-z0-9]+".join(map(re.escape, phrase.words.split()))
+    end = "[A-Za-z0-9]*" if phrase.prefix else ""
+    return re.compile(rf"(?<![A-Za-z0-9]){words}{end}(?![A-Za-z0-9])", re.IGNORECASE | re.ASCII)
+
+
+def _spans(text: str, phrases: Sequence[Phrase]) -> list[tuple[int, int]]:
+    """The same for texts with other letters, word for word."""
     sought = [(phrase.words.split(), phrase.prefix) for phrase in phrases]
     spans: list[tuple[int, int]] = []
     seen: list[_Word] = []
@@ -41,10 +70,7 @@ def snippet_of(text: str, phrases: Sequence[Phrase]) -> Snippet:
             break
         seen.append(word)
         spans.extend(_ending_here(seen, sought))
-    start = max(0, spans[0][0] - before_chars) if spans else 0
-    if start:
-        start = next((word.start for word in reversed(seen) if word.start <= start), start)
-    return _cut(text, start, _joined(spans))
+    return spans
 
 
 def _ending_here(
