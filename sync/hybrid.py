@@ -128,7 +128,7 @@ class HybridProvider(LocalProvider):
         own = PullReport()
         apply_manifests(self._client, own)  # the normal path takes our own manifests in, too
         report.broken.extend([*pushed.broken, *own.broken])
-        report.notices.extend([*pushed.notices, *own.notices])
+        report.notices = list(dict.fromkeys([*report.notices, *pushed.notices, *own.notices]))
 
     def _fetch_all(self, report: SyncReport, tell: ProgressSeen) -> int:
         """Every readable pack, once, whole: one request for many frames. Broken packs are named, the others still come."""

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from crypto.epochs import open_chain, unwrap_key
-from crypto.errors import KeyNeeded, SealBroken
+from crypto.errors import KeyNeeded, SealBroken, VerificationFailed
 from crypto.identities import SecretKeys
 from crypto.sealing import SealKey
 from sync.roster import EpochRecord, Roster, Space
@@ -75,7 +75,14 @@ class Keychain:
         newer, older = space.epochs[key.epoch - 1], space.epochs[key.epoch - 2]
         if newer.chain is None:
             raise KeyNeeded(f"epoch {key.epoch} of space {space.id.hex()} chains to nothing")
-        return open_chain(key, newer.chain, older.commitment)
+        try:
+            return open_chain(key, newer.chain, older.commitment)
+        except (
+            VerificationFailed
+        ) as broken:  # whatever its author put there, junk that is no sealed object included
+            raise SealBroken(
+                broken.obj, f"{broken.problem}; written by device {newer.author.hex()[:16]}"
+            ) from None
 
     def _keep(self, key: SealKey) -> SealKey:
         self._opened[key.space, key.epoch] = key
