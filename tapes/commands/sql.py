@@ -28,7 +28,11 @@ _WRITERS = {"csv": write_answer_csv, "json": write_answer_json, "parquet": write
 
 def sql(
     query: Annotated[
-        str, Parameter(help="One SELECT (docs/schema.md has the tables); - reads it from stdin.")
+        str,
+        Parameter(
+            help="One SELECT (docs/schema.md has the tables); - reads it from stdin.",
+            allow_leading_hyphen=True,
+        ),
     ],
     /,
     *,

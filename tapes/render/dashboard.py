@@ -18,6 +18,7 @@ from tapes.render.tables import Column, terminal_table
 
 _SPARKS: Final = "▁▂▃▄▅▆▇█"
 _bar_columns: Final = 24
+_spark_columns: Final = 60
 _groups_shown_max: Final = 10
 _UNKNOWN: Final = "(not known)"
 _GROUP_COLUMNS: Final = (
@@ -49,7 +50,7 @@ def terminal_stats(found: TeamStats, names: Mapping[str, str], width: int) -> It
     yield Text(_heading(found), style="bold")
     tiles = [Panel(Text(f"{value}\n{was}"), title=title) for title, value, was in _tiles(found)]
     yield Columns(tiles, equal=True)
-    yield Text(f"output tokens a day  {_sparkline([day.use.tokens.output for day in found.days])}")
+    yield Text(f"output tokens  {_sparkline([day.use.tokens.output for day in found.days])}")
     for title, groups in _groups(found, names):
         yield Text(f"\n{title}", style="bold")
         yield terminal_table(_GROUP_COLUMNS, list(_bars(groups)), width)
@@ -170,8 +171,11 @@ def _notes(found: TeamStats) -> Iterator[str]:
 
 
 def _sparkline(values: Sequence[int]) -> str:
-    most = max(values, default=0)
-    return "".join(_SPARKS[value * (len(_SPARKS) - 1) // most] if most else _SPARKS[0] for value in values)
+    """Oldest first; more values than signs are summed in runs of equal length."""
+    run = -(-len(values) // _spark_columns)
+    sums = [sum(values[start : start + run]) for start in range(0, len(values), run)]
+    most = max(sums, default=0)
+    return "".join(_SPARKS[value * (len(_SPARKS) - 1) // most] if most else _SPARKS[0] for value in sums)
 
 
 def _percent(permille: int | None) -> str:
