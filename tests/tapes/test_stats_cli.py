@@ -3,13 +3,18 @@
 import csv
 import io
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from store.local import LocalStore
 from store.local_path import local_store_path
-from tests.command_line import SAMPLE, Person
+from tests.command_line import HOUSE, SAMPLE, Person
 from tests.laptops import turn
 
 EVER = ("--period", "3660d", "--tz", "UTC")
@@ -102,6 +107,34 @@ def test_sql_answers_in_every_format(ada: Person, tmp_path: Path) -> None:
     assert json.loads(ada.process("sql", "-", "--format", "json", stdin=question).out) == [{"n": nodes}]
     assert (tmp_path / "n.csv").read_text() == f"n\n{nodes}\n"
     assert (tmp_path / "n.parquet").read_bytes().startswith(b"PAR1")
+
+
+def test_an_interrupt_ends_the_query_and_its_process(ada: Person) -> None:
+    """Ctrl-C on a query that would run for hours: 130 at once, and the process that ran it is gone."""
+    asked = subprocess.Popen(
+        [
+            sys.executable,
+            "-m",
+            "tapes",
+            "sql",
+            "SELECT sum(a.i * b.i % 7) FROM range(10000000) a(i), range(10000000) b(i)",
+        ],
+        env={**os.environ, "TAPES_HOME": str(ada.home)},
+        cwd=HOUSE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    children = Path(f"/proc/{asked.pid}/task/{asked.pid}/children")
+    deadline = time.monotonic() + 30
+    while not (running := children.read_text().split()) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    asked.send_signal(signal.SIGINT)
+    out, err = asked.communicate(timeout=20)
+
+    assert running
+    assert (130, "", "interrupted\n") == (asked.returncode, out, err)
+    assert not any(Path(f"/proc/{child}").exists() for child in running)
 
 
 def test_sql_over_an_export_is_sql_over_the_home(ada: Person, tmp_path: Path) -> None:
