@@ -72,6 +72,28 @@ def test_two_exports_differ_only_in_when(ada: Person, tmp_path: Path) -> None:
     assert bodies[0] == bodies[1]
 
 
+def test_two_laptops_of_a_team_export_the_same(tmp_path: Path) -> None:
+    """Who imported a session and who only pulled it write the same bundle body, and the same rows."""
+    ada, bob = Person(tmp_path / "ada").init("Ada"), Person(tmp_path / "bob").init("Bob")
+    ada.ok("import", "claude", SAMPLE)
+    ada.ok("storage", "configure", "--bucket", (tmp_path / "bucket").as_uri())
+    ada.ok("storage", "set-provider", "hybrid")
+    ada.ok("config", "set", "default-visibility", "team")
+    ada.ok("team", "create", "Engine")
+    ada.ok("storage", "sync")
+    bob.ok("team", "join", "-", stdin=ada.json("team", "invite")["link"])
+    bob.ok("storage", "sync")
+    bodies, rows = [], []
+    for person in (ada, bob):
+        person.ok("export", "--all", "-o", person.home / "x.tape")
+        bodies.append(gzip.decompress((person.home / "x.tape").read_bytes()).splitlines()[1:])
+        rows.append(person.json("sql", "SELECT * FROM nodes ORDER BY hash")["rows"])
+
+    assert len(bodies[0]) > 50
+    assert bodies[0] == bodies[1]
+    assert rows[0] == rows[1]
+
+
 def test_a_pipe_names_the_sessions(ada: Person) -> None:
     """`tapes sessions | tapes export` takes the first word of each line; one id alone gives that session alone."""
     listed = ada.ok("sessions").out
