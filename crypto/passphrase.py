@@ -11,6 +11,7 @@ from crypto.errors import FormatBroken, KeyNeeded
 
 MAGIC = b"TPPW\x00"
 _HEAD = struct.Struct(">5sII16s")  # magic, operations, memory KiB, salt
+_box_overhead_bytes = 24 + 16  # nonce and tag; PyNaCl answers anything shorter with a bare ValueError
 operations_default = 3
 memory_kib_default = 256 * 1024
 # Floors and ceilings: a tampered file must neither weaken the derivation nor make us allocate the machine away.
@@ -39,6 +40,8 @@ def unprotect(data: bytes, passphrase: str, name: str) -> bytes:
     """The secret; KeyNeeded when the passphrase is not the one (or the file was altered: AEAD cannot tell which)."""
     if len(data) < _HEAD.size or not is_protected(data):
         raise FormatBroken(name, "is not a passphrase-protected secret")
+    if len(data) < _HEAD.size + _box_overhead_bytes:
+        raise FormatBroken(name, "is cut", hint="recover with the kit")
     head = data[: _HEAD.size]
     try:
         return Aead(_derive(head, passphrase)).decrypt(data[_HEAD.size :], head)

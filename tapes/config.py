@@ -133,6 +133,10 @@ def _read(path: Path) -> dict[str, Any]:
         raise UsageError(
             f"{path} is not TOML: {error}", hint="correct that line, or remove the file"
         ) from None
+    except RecursionError:
+        raise UsageError(
+            f"{path} nests too deeply to be settings", hint="correct it, or remove the file"
+        ) from None
     except OSError as error:
         raise UsageError(
             f"{path} cannot be read: {error.strerror}", hint="check its permissions, or set TAPES_HOME"
