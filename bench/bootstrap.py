@@ -90,11 +90,17 @@ def _run(commits: int, work: Path, *, profile: bool) -> None:
     asked = {op: sum(each == op for each, _ in store.history) for op in ("get", "list")}
     size = sum(len(data) for name, data in store._objects.items() if name.startswith(SEGMENTS))  # noqa: SLF001
     rate = len(datas) / seconds
-    print(f"{len(datas)} commits, {size / 1e6:.0f} MB of segments; a tail of at most {segment_tail_commits} slots")
-    print(f"bootstrap             {seconds:8.2f} s  {rate:9.0f} commits/s  {asked['get']} GET, {asked['list']} LIST")
+    print(
+        f"{len(datas)} commits, {size / 1e6:.0f} MB of segments; a tail of at most {segment_tail_commits} slots"
+    )
+    print(
+        f"bootstrap             {seconds:8.2f} s  {rate:9.0f} commits/s  {asked['get']} GET, {asked['list']} LIST"
+    )
     print(f"bare verifications    {bare:8.2f} s  {len(datas) / bare:9.0f} /s")
     print(f"ratio                 {seconds / bare:8.2f}    (goal: at most 2)")
-    print(f"peak RSS {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB, the bucket in memory included")
+    print(
+        f"peak RSS {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB, the bucket in memory included"
+    )
 
 
 def main() -> None:
