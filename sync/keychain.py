@@ -77,12 +77,9 @@ class Keychain:
             raise KeyNeeded(f"epoch {key.epoch} of space {space.id.hex()} chains to nothing")
         try:
             return open_chain(key, newer.chain, older.commitment)
-        except (
-            VerificationFailed
-        ) as broken:  # whatever its author put there, junk that is no sealed object included
-            raise SealBroken(
-                broken.obj, f"{broken.problem}; written by device {newer.author.hex()[:16]}"
-            ) from None
+        except VerificationFailed as broken:  # FormatBroken too: its author may have put anything there
+            author = newer.author.hex()[:16]
+            raise SealBroken(broken.obj, f"{broken.problem}; written by device {author}") from None
 
     def _keep(self, key: SealKey) -> SealKey:
         self._opened[key.space, key.epoch] = key

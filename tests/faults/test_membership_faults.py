@@ -1,0 +1,102 @@
+"""Founding, inviting and joining, ended by a crash at every request: doing it again always completes it, once."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from store.blobs import BlobStore
+from sync.client import Client
+from sync.membership import Bucket, create_team, invite, join, members
+from sync.team import InviteTerms
+from sync.verify import verify
+from tests.actors import Person, client, founded, person
+from tests.fakes.strict_store import StrictStore
+from tests.faults.worlds import CuttingStore, PowerCut, hurried, valid_commits
+
+requests_max = 40
+Deed = Callable[[Client], object]
+
+
+def cut_at(who: Person, store: BlobStore, home: Path, at: int, *, after: bool, deed: Deed) -> bool:
+    """Do something in a process that ends at request `at`; whether it got that far."""
+    made = hurried(client(who, CuttingStore(store, at, after), home))
+    try:
+        deed(made)
+    except PowerCut:
+        return True
+    finally:
+        made.close()
+    return False
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+def test_founding_again_after_a_crash_completes_the_one_team(tmp_path: Path, *, after: bool) -> None:
+    """Cut at any request of a founding: the second attempt gives one team with one genesis, whoever finished it."""
+    cuts = 0
+    for at in range(requests_max):
+        store, who, home = StrictStore(), person("ana"), tmp_path / str(at)
+        cut = cut_at(who, store, home, at, after=after, deed=lambda made: create_team(made, "ours"))
+        again = hurried(client(who, store, home))
+        if not cut:
+            break
+        cuts += 1
+        if again.log.catch_up() == 0 or again.replica.journal() is not None:
+            team = create_team(again, "ours")
+            assert team == again.roster.team, at
+        assert 1 == valid_commits(again) == len(list(store.list("log/"))), at
+        assert verify(again).ok, at
+        again.close()
+
+    assert cuts > 2
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+def test_joining_again_after_a_crash_completes_the_one_join(tmp_path: Path, *, after: bool) -> None:
+    """Cut at any request of a join by a single-use link: trying again makes exactly one member, never "used up"."""
+    cuts = 0
+    for at in range(requests_max):
+        store, home = StrictStore(), tmp_path / str(at)
+        ana = founded(store, home / "ana")
+        link = invite(ana, InviteTerms(1, None), Bucket("file:///x"))
+        ben = person("ben")
+        cut = cut_at(ben, store, home / "ben", at, after=after, deed=lambda made, to=link: join(made, to))  # type: ignore[misc]
+        if not cut:
+            break
+        cuts += 1
+        again = hurried(client(ben, store, home / "ben"))
+        again.log.catch_up()
+        roster = again.log.point.roster
+        if roster is None or again.identity.member_id not in roster.members:
+            join(again, link)
+        assert ["ana", "ben"] == sorted(str(member.name) for member in members(again)), at
+        ana.log.catch_up()
+        assert ana.log.point == again.log.point, at
+        assert 3 == valid_commits(ana), at
+        for made in (ana, again):
+            assert verify(made).ok, at
+            made.close()
+
+    assert cuts > 2
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+def test_a_crash_while_inviting_leaves_no_link_that_nobody_counts(tmp_path: Path, *, after: bool) -> None:
+    """Cut at any request of an invite: the next one works, and every invite that got into the log is listed as open."""
+    for at in range(requests_max):
+        store, home = StrictStore(), tmp_path / str(at)
+        ana = founded(store, home / "ana")
+        who = Person(person("ana").member, ana.identity)
+        ana.close()
+        invited: Deed = lambda made: invite(made, InviteTerms(1, None), Bucket("file:///x"))  # noqa: E731 - a row of the table
+        if not cut_at(who, store, home / "ana", at, after=after, deed=invited):
+            assert at > 2
+            break
+        again = hurried(client(who, store, home / "ana"))
+        link = invite(again, InviteTerms(1, None), Bucket("file:///x"))
+        join(hurried(client(person("ben"), store, home / "ben")), link)
+        again.log.catch_up()
+        assert valid_commits(again) == 2 + len(again.roster.invites), at
+        assert 2 == len(again.roster.active_members()), at
+        assert verify(again).ok, at
+        again.close()
