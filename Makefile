@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help setup demo test lint services lock clean
+.PHONY: help setup demo test faults attacks lint services lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -30,6 +30,12 @@ lint: $(STAMP) ## ruff, mypy --strict, the floors of the house
 
 test: $(STAMP) lint ## every check and every quick test
 	$(BIN)/python -m pytest -n auto --dist worksteal
+
+faults: $(STAMP) ## faults at every request, killed processes, races, odd inputs; the long runs too
+	$(BIN)/python -m pytest -n auto --dist worksteal -m "long or not long" tests/faults tests/sync/test_stateful.py tests/e2e/test_races.py
+
+attacks: $(STAMP) ## what a hostile bucket, member, ex-member or thief may try
+	$(BIN)/python -m pytest -n auto --dist worksteal -m "long or not long" tests/attacks
 
 services: ## LocalStack and (as root on Debian) Ceph RGW, for the tests on real S3
 	localstack/install.sh

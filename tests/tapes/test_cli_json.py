@@ -9,8 +9,8 @@ import pytest
 
 from tapes.cli import COMMANDS
 from tests.command_line import HOUSE, SAMPLE, Person
-from tests.tapes_db import GoDatabase
 from tests.device_linking import link
+from tests.tapes_db import GoDatabase
 
 _TYPES: dict[str, type | tuple[type, ...]] = {
     "string": str,
