@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal, cast
 
-from crypto.errors import UsageError
+from crypto.errors import TapesError, UsageError
 
 Visibility = Literal["team", "private"]
 Origin = Literal["flag", "env", "file", "default"]
@@ -109,7 +109,13 @@ class Config:
         document = tomlkit.parse(self._path.read_text()) if self._path.exists() else tomlkit.document()
         for key, value in changes.items():
             _put(document, key, value)
-        _replace(self._path, tomlkit.dumps(document))
+        try:
+            _replace(self._path, tomlkit.dumps(document))
+        except OSError as error:
+            raise TapesError(
+                f"{self._path} cannot be written: {error.strerror}",
+                hint="check its folder's permissions and the disk, or set TAPES_HOME",
+            ) from None
         self._file = _flatten(self._path, _read(self._path))
 
     def _named(self, setting: Setting, origin: Origin) -> str:
