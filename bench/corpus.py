@@ -63,7 +63,9 @@ class Corpus:
         usage = (
             Usage(input_uncached=9, cache_read=9_000, cache_write=90, output=size // 4) if assistant else None
         )
-        source = Source("bench", session=name.split("-", maxsplit=1)[0], usage_id=f"msg_{name}" if assistant else None)
+        source = Source(
+            "bench", session=name.split("-", maxsplit=1)[0], usage_id=f"msg_{name}" if assistant else None
+        )
         return make_node(
             bucket,
             parent,

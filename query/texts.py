@@ -111,8 +111,9 @@ class _Commit:
 
 def _commits(client: Client) -> dict[int, _Commit]:
     """Commits that were taken in, by slot, with their text objects."""
-    known = {pending.seq: _Commit(pending, []) for pending in client.replica.manifests("applied")}
-    for ref, seq in client.replica.named_objects():
-        if ref.kind == "text" and seq in known:
-            known[seq].refs.append(ref)
-    return known
+    return {
+        pending.seq: _Commit(
+            pending, [ref for ref in client.commit_at(pending.seq).objects if ref.kind == "text"]
+        )
+        for pending in client.replica.manifests("applied")
+    }

@@ -135,10 +135,11 @@ class _Reader:
         client, manifest = self._source.client, self._source.origins[place.origin].manifest
         if client is None or manifest is None:
             raise TapesError("a node of this session is in the bucket, and no bucket is configured")
-        ref = client.replica.object_ref(place.pack)
-        if ref is None or ref.kind != "pack":
+        found = client.object_of(manifest.seq, place.pack)
+        if found is None or found[0].kind != "pack":
             raise VerificationFailed(f"pack {place.pack}", "a manifest speaks of it, but no commit names it")
-        name, frame = object_name("pack", ref.base, ref.sha256), place.frame
+        ref, frame = found[0], place.frame
+        name = object_name("pack", ref.base, ref.sha256)
         sealed = client.cache.frame(ref, frame.offset, frame.length, frame.sha256.hex())
         key = client.keychain.at(client.roster, manifest.space, manifest.epoch)
         return open_placed_frame(key, frame, sealed, name).nodes, frame_name(name, frame)

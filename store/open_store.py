@@ -12,7 +12,9 @@ from store.metering import MeteredStore
 from store.retrying import RetryingStore
 
 _EXAMPLES: Final = "give s3://bucket/prefix or file:///home/me/bucket (a full path, three slashes)"
-_BUCKET: Final = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,61}[a-z0-9])?\Z")  # S3 asks for three characters, other stores do not
+_BUCKET: Final = re.compile(
+    r"[a-z0-9](?:[a-z0-9._-]{0,61}[a-z0-9])?\Z"
+)  # S3 asks for three characters, other stores do not
 _PREFIX: Final = re.compile(r"(?:[A-Za-z0-9_-][A-Za-z0-9._-]*/)*\Z")
 prefix_bytes_max: Final = 500  # with a name of store/blobs.py it stays under S3's 1024
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from crypto.errors import KeyNeeded, VerificationFailed
 from crypto.identities import derive_seed
 from store.blobs import BlobStore
-from store.commits import Commit, parse
+from store.commits import Commit, ObjectRef, parse
 from store.names import slot_name
 from store.probe import probe_put_if_absent
 from sync.cache import ObjectCache
@@ -79,6 +79,14 @@ class Client:
         if slot is None:
             raise VerificationFailed(slot_name(seq), "is not in this device's replica")
         return parse(slot.data, slot_name(seq))
+
+    def object_of(self, seq: int, sha256: str) -> tuple[ObjectRef, int] | None:
+        """An object and the slot that names it: slot `seq` if it does, else the first that named its digest.
+
+        Anybody may name a digest first, under a false base: what a manifest speaks of is asked of the manifest's own commit.
+        """
+        named = next((ref for ref in self.commit_at(seq).objects if ref.sha256 == sha256), None)
+        return (named, seq) if named is not None else self.replica.named_object(sha256)
 
     def require_membership(self) -> Roster:
         """The roster, if this device may write; KeyNeeded when it was removed or revoked."""

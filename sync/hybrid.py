@@ -136,9 +136,10 @@ class HybridProvider(LocalProvider):
         packs = list(self._packs())
         for done, (digest, pending) in enumerate(packs):
             tell(Progress("fetching packs", done, len(packs)))
-            ref = replica.object_ref(digest)
-            if ref is None or replica.note(f"fetched-{digest}") is not None:
+            named = self._client.object_of(pending.seq, digest)
+            if named is None or replica.note(f"fetched-{digest}") is not None:
                 continue
+            ref, _ = named
             try:
                 data = self._client.cache.fetch(ref)
             except VerificationFailed as broken:

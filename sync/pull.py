@@ -48,7 +48,7 @@ def apply_manifests(client: Client, report: PullReport, progress: PullProgress |
 def _apply_one(client: Client, pending: PendingManifest, report: PullReport) -> None:
     roster = client.roster
     if not client.keychain.can_read(roster, pending.space):
-        client.replica.set_manifest_state(pending.ref.sha256, "foreign")
+        client.replica.set_manifest_state(pending, "foreign")
         return
     try:
         client.keychain.at(roster, pending.space, pending.epoch)
@@ -68,7 +68,7 @@ def _apply_one(client: Client, pending: PendingManifest, report: PullReport) -> 
         if pending.space in report.waiting:
             return  # it may only continue a manifest that could not be taken in: judge it once that one is back
         # The bytes are what the signed commit names: its author made them so. Say who, and go on without.
-        client.replica.set_manifest_state(pending.ref.sha256, "refused")
+        client.replica.set_manifest_state(pending, "refused")
         report.notices.append(
             f"{lie.message} (written by device {pending.device.hex()[:16]}); its nodes are left out"
         )
@@ -144,7 +144,7 @@ def known_k_tag(client: Client, space: bytes, conversation: bytes) -> bytes | No
     if state is None:
         return None
     if state.manifest not in client.tag_keys:
-        pending = client.replica.manifest(state.manifest)
+        pending = client.replica.applied_manifest(state.manifest)
         opened = open_kept(client, pending)
         client.tag_keys[state.manifest] = {leaf.conversation: leaf.k_tag for leaf in opened.leaves}
     return client.tag_keys[state.manifest][conversation]
@@ -160,7 +160,7 @@ def _take_in(client: Client, pending: PendingManifest, manifest: Manifest, appen
         for opening, leaf in zip(manifest.leaves, appended, strict=True):
             c = bytes.fromhex(leaf.c)
             replica.advance_leaf(space, opening.conversation, pending.device, pending.ref.sha256, c)
-        replica.set_manifest_state(pending.ref.sha256, "applied")
+        replica.set_manifest_state(pending, "applied")
 
 
 def applied_manifests(client: Client) -> Iterator[tuple[PendingManifest, Manifest]]:

@@ -125,10 +125,10 @@ def _packs(client: Client) -> Iterator[tuple[ObjectRef, PendingManifest]]:
     seen: set[bytes] = set()
     for pending, manifest in applied_manifests(client):
         for digest in manifest.table.column("pack").unique().to_pylist():
-            ref = client.replica.object_ref(digest.hex()) if digest is not None else None
-            if ref is not None and digest not in seen:
+            named = client.object_of(pending.seq, digest.hex()) if digest is not None else None
+            if named is not None and digest not in seen:
                 seen.add(digest)
-                yield ref, pending
+                yield named[0], pending
 
 
 def _bring(

@@ -85,10 +85,11 @@ def _slot_row(
 
 
 ManifestState = Literal["pending", "applied", "refused", "foreign"]  # foreign: of a space we cannot read
-_MANIFEST = (
-    "SELECT m.sha256, n.base, n.bytes, m.seq, m.space, m.epoch, m.device FROM manifests m"
-    " JOIN named n ON n.kind = 'manifest' AND n.sha256 = m.sha256 AND n.seq = m.seq"
-)
+_MANIFEST = "SELECT sha256, base, bytes, seq, space, epoch, device FROM manifests"
+
+
+def _place_of(commit: Commit) -> tuple[bytes, int, bytes]:
+    return bytes.fromhex(commit.space), commit.epoch, bytes.fromhex(commit.device)
 
 
 def _pending_manifest(row: tuple[str, int, int, int, bytes, int, bytes]) -> PendingManifest:
@@ -208,9 +209,10 @@ class Replica:
                 ],
             )
             self._db.executemany(
-                "INSERT OR IGNORE INTO manifests(sha256, seq, space, epoch, device, state) VALUES (?,?,?,?,?,'pending')",
+                "INSERT INTO manifests(seq, sha256, base, bytes, space, epoch, device, state)"
+                " VALUES (?,?,?,?,?,?,?,'pending')",
                 [
-                    (ref.sha256, seq, bytes.fromhex(commit.space), commit.epoch, bytes.fromhex(commit.device))
+                    (seq, ref.sha256, ref.base, ref.bytes, *_place_of(commit))
                     for seq, commit in valid
                     for ref in commit.objects
                     if ref.kind == "manifest"
@@ -309,23 +311,25 @@ class Replica:
 
     def manifests(self, state: ManifestState) -> list[PendingManifest]:
         """Manifests in one state, in log order."""
-        rows = self._db.execute(f"{_MANIFEST} WHERE m.state = ? ORDER BY m.seq, m.sha256", (state,))
+        rows = self._db.execute(f"{_MANIFEST} WHERE state = ? ORDER BY seq, sha256", (state,))
         return [_pending_manifest(row) for row in rows]
 
     def manifests_of(self, seq: int) -> list[str]:
-        """Digests of the manifests that slot `seq` named first."""
-        rows = self._db.execute(
-            "SELECT sha256 FROM named WHERE seq = ? AND kind = 'manifest' ORDER BY sha256", (seq,)
-        )
+        """Digests of the manifests that slot `seq` names."""
+        rows = self._db.execute("SELECT sha256 FROM manifests WHERE seq = ? ORDER BY sha256", (seq,))
         return [sha256 for (sha256,) in rows]
 
-    def manifest(self, sha256: str) -> PendingManifest:
-        """One manifest that a valid commit names."""
-        return _pending_manifest(self._db.execute(f"{_MANIFEST} WHERE m.sha256 = ?", (sha256,)).fetchone())
+    def applied_manifest(self, sha256: str) -> PendingManifest:
+        """A manifest that was taken in, by its digest."""
+        row = self._db.execute(f"{_MANIFEST} WHERE sha256 = ? AND state = 'applied'", (sha256,)).fetchone()
+        return _pending_manifest(row)
 
-    def set_manifest_state(self, sha256: str, state: ManifestState) -> None:
-        """Record that a manifest was applied to this replica, or refused."""
-        self._db.execute("UPDATE manifests SET state = ? WHERE sha256 = ?", (state, sha256))
+    def set_manifest_state(self, manifest: PendingManifest, state: ManifestState) -> None:
+        """Record that a manifest, as its slot names it, was applied to this replica, or refused."""
+        self._db.execute(
+            "UPDATE manifests SET state = ? WHERE seq = ? AND sha256 = ?",
+            (state, manifest.seq, manifest.ref.sha256),
+        )
 
     # ── what each space has ─────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -196,8 +196,11 @@ class _Verification:
 
     def _objects(self) -> None:
         """Every named object, commit by commit: what a commit's manifest speaks of is in memory together, and then forgotten."""
-        applied = {pending.ref.sha256: pending for pending in self.client.replica.manifests("applied")}
+        applied: dict[int, list[PendingManifest]] = {}
+        for pending in self.client.replica.manifests("applied"):
+            applied.setdefault(pending.seq, []).append(pending)
         order = self.client.replica.check_order()
+        order += [(seq, 0) for seq in sorted(applied.keys() - {seq for seq, _ in order})]
         for done, (seq, checked_at_ms) in enumerate(order):
             if not self.budget.due(checked_at_ms):
                 self.report.count("commits_checked_lately")
@@ -208,15 +211,14 @@ class _Verification:
                 self._objects_of(seq, applied)
         self._not_taken_in()
 
-    def _objects_of(self, seq: int, applied: Mapping[str, PendingManifest]) -> None:
+    def _objects_of(self, seq: int, applied: Mapping[int, list[PendingManifest]]) -> None:
         findings = len(self.report.findings)
         refs = self.client.replica.objects_of(seq)
         for ref in refs:
             self._guard(lambda r=ref: self._object(r, seq))  # type: ignore[misc]
             self.budget.spend(ref.bytes)
-        for ref in refs:
-            if ref.sha256 in applied:
-                self._guard(lambda p=applied[ref.sha256]: self._manifest(p))  # type: ignore[misc]
+        for pending in applied.get(seq, []):
+            self._guard(lambda p=pending: self._manifest(p))  # type: ignore[misc]
         self.packs.clear()
         self.stored.clear()
         if len(self.report.findings) == findings:
@@ -279,13 +281,13 @@ class _Verification:
         device = self.client.roster.devices[pending.device]
         check_author(manifest, device.member, device.id, name)
         read_leaves(self.client, pending, manifest, name)
-        by_conversation = self._placed_rows(manifest, name)
+        by_conversation = self._placed_rows(pending.seq, manifest, name)
         for leaf in manifest.leaves:
             if leaves.batch_root(by_conversation.get(leaf.conversation, [])) != leaf.batch_root:
                 raise VerificationFailed(name, "a leaf does not commit to the conversation's nodes")
             self.report.count("leaves")
 
-    def _placed_rows(self, manifest: Manifest, name: str) -> dict[bytes, list[bytes]]:
+    def _placed_rows(self, seq: int, manifest: Manifest, name: str) -> dict[bytes, list[bytes]]:
         """Each conversation's node commitments in row order, after checking every row against its frame."""
         columns = (
             *("hash", "pack", "frame_sha256", "frame_index", "opening", "conversation"),
@@ -297,7 +299,7 @@ class _Verification:
             self.report.count("rows")
             if pack is None:
                 continue
-            entry = self._frames_of(pack.hex()).get(frame)
+            entry = self._frames_of(seq, pack.hex()).get(frame)
             if entry is None:
                 raise VerificationFailed(
                     name, f"row {node_hash.hex()[:16]} names a frame that its pack does not have"
@@ -316,10 +318,10 @@ class _Verification:
             by_conversation.setdefault(conversation, []).append(stored.commitment)
         return by_conversation
 
-    def _frames_of(self, pack: str) -> dict[bytes, FrameEntry]:
-        """A pack's frames by digest; one that an earlier commit named is opened again."""
+    def _frames_of(self, seq: int, pack: str) -> dict[bytes, FrameEntry]:
+        """A pack's frames by digest; one that this commit does not name, or not first, is opened for it."""
         if pack not in self.packs:
-            found = self.client.replica.named_object(pack)
+            found = self.client.object_of(seq, pack)
             if found is not None:
                 self._object(*found)
         return self.packs.get(pack, {})

@@ -11,7 +11,8 @@ from crypto.epochs import wrap_bytes, wrap_key
 from crypto.errors import KeyNeeded, SealBroken, VerificationFailed
 from crypto.sealing import SealKey, read_header
 from store import events
-from store.commits import encode, parse
+from store.blobs import PutOutcome
+from store.commits import Leaf, ObjectRef, encode, parse
 from store.limits import commit_bytes_max
 from store.manifests import open_manifest
 from store.names import object_name, slot_name
@@ -265,6 +266,44 @@ def test_a_manifest_that_lies_is_left_out_by_everybody(team: Team, lie: Callable
     # The nodes themselves are not burnt: who really has them can push them.
     team.ben.provider.put(LIE)
     assert len(LIE) == team.ben.provider.sync().pushed_nodes
+
+
+@pytest.mark.parametrize("false_base", [False, True])
+def test_naming_somebodys_objects_first_hides_nothing(
+    team: Team, monkeypatch: pytest.MonkeyPatch, *, false_base: bool
+) -> None:
+    """Eve sees the uploads before their commit and names them first, by a true or a false base: the commit still counts."""
+    put, tried = team.store.put_if_absent, []
+
+    def overtaken(name: str, data: bytes) -> PutOutcome:
+        if name.startswith("log/") and not tried:
+            tried.append(name)
+            objects = [
+                ref.model_copy(update={"base": ref.base - 1}) if false_base else ref
+                for ref in parse(data, "Ana's").objects
+            ]
+            put(slot_name(team.context(team.eve).seq), named_by(team.eve, team.context(team.eve), objects))
+        return put(name, data)
+
+    monkeypatch.setattr(team.store, "put_if_absent", overtaken)
+    said = conversation("ana was overtaken", 3)
+    team.ana.provider.put(said)
+    team.ana.provider.sync()
+    monkeypatch.undo()
+    team.ben.provider.sync(full=True)
+
+    assert tried
+    assert {node.hash for node in said} <= set(team.ben.pulled())
+    team.goes_on()
+
+
+def named_by(laptop: Laptop, context: DraftContext, objects: list[ObjectRef]) -> bytes:
+    """A valid push that names objects which are not its author's."""
+    roster = laptop.client.roster
+    key = laptop.client.keychain.newest(roster, roster.team_space)
+    leaf = Leaf(kind=1, tag=token_bytes(16).hex(), c=token_bytes(32).hex())
+    push = events.Push(type="push")
+    return draft(context, roster.team, key, Content([push], objects=objects, appends=[leaf]))
 
 
 def test_a_hostile_row_for_bytes_that_are_not_there_is_a_finding_for_everybody(team: Team) -> None:
