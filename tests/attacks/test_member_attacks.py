@@ -273,7 +273,8 @@ def test_naming_somebodys_objects_first_hides_nothing(
     team: Team, monkeypatch: pytest.MonkeyPatch, *, false_base: bool
 ) -> None:
     """Eve sees the uploads before their commit and names them first, by a true or a false base: the commit still counts."""
-    put, tried = team.store.put_if_absent, []
+    put = team.store.put_if_absent
+    tried: list[str] = []
 
     def overtaken(name: str, data: bytes) -> PutOutcome:
         if name.startswith("log/") and not tried:
