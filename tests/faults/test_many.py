@@ -107,19 +107,29 @@ def one_schedule(team: Template, folder: Path, number: int) -> None:
         more = conversation(f"{name} in step {step}", chance.randint(1, 4)) if chance.random() < 0.5 else []
         written[name] += more
         world.store.schedule = Weather(chance, chance.choice([0.02, 0.1, 0.3]))
-        in_weather(world, name, more, chance)
+        if in_weather(world, name, more, chance):
+            check_promise(world, written[name], f"schedule {number}, step {step}")
     world.store.schedule = no_faults
     check(world, written, f"schedule {number}")
 
 
-def in_weather(world: World, name: str, more: list[Node], chance: random.Random) -> None:
-    """One run of one person's process, which may end badly."""
+def in_weather(world: World, name: str, more: list[Node], chance: random.Random) -> bool:
+    """One run of one person's process; whether it says that all is well."""
     store: BlobStore = world.store
     if chance.random() < 0.5:
         store = CuttingStore(world.store, chance.randrange(30), after=chance.random() < 0.5)
     with closing(world.laptop(name, store)) as laptop, suppress(PowerCut, TapesError):
         laptop.provider.put(more)
-        laptop.provider.sync(full=chance.random() < 0.2)
+        return not laptop.provider.sync(full=chance.random() < 0.2).broken
+    return False
+
+
+def check_promise(world: World, nodes: list[Node], row: str) -> None:
+    """A sync that ended well has put its nodes where another member finds them, now and not at the next sync."""
+    world.store.schedule = no_faults
+    with closing(world.laptop("cat")) as cat:
+        cat.provider.pull()
+        assert {node.hash for node in nodes} <= set(cat.pulled()), row
 
 
 def check(world: World, written: dict[str, list[Node]], row: str) -> None:
