@@ -107,10 +107,20 @@ class _Verification:
 
     def run(self) -> None:
         self._log()
-        self._keys()
         if self.client.log.point.roster is not None:
+            self._require_membership()
+            self._keys()
             self._objects()
         self._strangers()
+
+    def _require_membership(self) -> None:
+        """Who was removed lacks the newer keys: that is no fault of the bucket, and must not read like one."""
+        try:
+            self.client.require_membership()
+        except KeyNeeded as gone:
+            raise KeyNeeded(
+                gone.message, hint="`tapes verify --keyless` checks all that needs no key"
+            ) from None
 
     def _guard(self, check: Checked) -> None:
         """Run one check; its failure is a finding, and the others still run."""
@@ -167,9 +177,7 @@ class _Verification:
 
     def _keys(self) -> None:
         """Every epoch of every space we may read opens to what it committed to; sealed fields open to their leaves."""
-        roster = self.client.log.point.roster
-        if roster is None:
-            return
+        roster = self.client.roster
         for space in roster.spaces.values():
             if not self.client.keychain.can_read(roster, space.id):
                 continue

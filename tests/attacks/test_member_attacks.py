@@ -491,3 +491,13 @@ def test_who_asked_to_leave_cannot_choose_the_next_key(team: Team) -> None:
     newest = team.ana.client.roster.spaces[team.ana.client.roster.team_space].newest
     assert eve.identity.device.public.x25519 not in newest.wraps
     team.all_well()
+
+
+def test_a_removed_members_verify_asks_for_a_key_and_blames_nobody(team: Team) -> None:
+    """Eve, removed, lacks the new epoch: her `verify` says so, instead of listing the team's bucket as damaged."""
+    remove_member(team.ana.client, team.eve.client.identity.member_id)
+    team.goes_on()
+
+    with pytest.raises(KeyNeeded, match="no longer") as error:
+        verify(team.eve.client)
+    assert "--keyless" in error.value.hint
