@@ -23,7 +23,7 @@ demo: $(STAMP) ## two people, one directory as the bucket, the same sessions on 
 	$(BIN)/python -m tapes.demo
 
 lint: $(STAMP) ## ruff, mypy --strict, the floors of the house
-	$(BIN)/ruff check .
+	$(BIN)/ruff check --no-cache .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports

@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Iterator
 
 from store.local import LocalStore
-
 from store.nodes import Node
 
 
