@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from hashlib import sha256
+from secrets import token_bytes
 
 from crypto.sealing import SealKey
 from store import events
@@ -114,3 +115,12 @@ def another_frame(honest: list[Row]) -> list[Row]:
 def _elsewhere(row: Row) -> NodePlace:
     assert row.place is not None
     return replace(row.place, frame=replace(row.place.frame, sha256=bytes(32)))
+
+
+def named_by(laptop: Laptop, context: DraftContext, objects: list[ObjectRef]) -> bytes:
+    """A valid push that names objects which are not its author's."""
+    roster = laptop.client.roster
+    key = laptop.client.keychain.newest(roster, roster.team_space)
+    leaf = Leaf(kind=1, tag=token_bytes(16).hex(), c=token_bytes(32).hex())
+    push = events.Push(type="push")
+    return draft(context, roster.team, key, Content([push], objects=objects, appends=[leaf]))

@@ -12,7 +12,7 @@ from crypto.errors import KeyNeeded, SealBroken, VerificationFailed
 from crypto.sealing import SealKey, read_header
 from store import events
 from store.blobs import PutOutcome
-from store.commits import Leaf, ObjectRef, encode, parse
+from store.commits import encode, parse
 from store.limits import commit_bytes_max
 from store.manifests import open_manifest
 from store.names import object_name, slot_name
@@ -24,7 +24,7 @@ from sync.rights import commit_ends, leave, remove_member
 from sync.team import InviteTerms
 from sync.verify import verify
 from tests.actors import NOW_MS, client, founded, joined, person
-from tests.attacks.hostile import another_frame, hostile_epoch, lying_push
+from tests.attacks.hostile import another_frame, hostile_epoch, lying_push, named_by
 from tests.fakes.strict_store import StrictStore
 from tests.faults.worlds import CuttingStore, hurried, impatient
 from tests.laptops import Laptop, conversation
@@ -298,15 +298,6 @@ def test_naming_somebodys_objects_first_hides_nothing(
     team.goes_on()
 
 
-def named_by(laptop: Laptop, context: DraftContext, objects: list[ObjectRef]) -> bytes:
-    """A valid push that names objects which are not its author's."""
-    roster = laptop.client.roster
-    key = laptop.client.keychain.newest(roster, roster.team_space)
-    leaf = Leaf(kind=1, tag=token_bytes(16).hex(), c=token_bytes(32).hex())
-    push = events.Push(type="push")
-    return draft(context, roster.team, key, Content([push], objects=objects, appends=[leaf]))
-
-
 def test_a_hostile_row_for_bytes_that_are_not_there_is_a_finding_for_everybody(team: Team) -> None:
     """Eve's rows name a frame that her pack does not have; verify names her manifest on every side, and the team goes on."""
     seq = lying_push(team.eve, LIE, rows=another_frame)
@@ -494,10 +485,8 @@ def test_who_asked_to_leave_cannot_choose_the_next_key(team: Team) -> None:
 
 
 def test_a_removed_members_verify_asks_for_a_key_and_blames_nobody(team: Team) -> None:
-    """Eve, removed, lacks the new epoch: her `verify` says so, instead of listing the team's bucket as damaged."""
+    """Eve, removed, lacks the new epoch: her `verify` says so, instead of calling the bucket damaged."""
     remove_member(team.ana.client, team.eve.client.identity.member_id)
-    team.goes_on()
-
     with pytest.raises(KeyNeeded, match="no longer") as error:
         verify(team.eve.client)
     assert "--keyless" in error.value.hint
