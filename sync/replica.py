@@ -304,11 +304,6 @@ class Replica:
         ).fetchone()
         return (ObjectRef(kind=row[0], base=row[1], sha256=row[2], bytes=row[3]), row[4]) if row else None
 
-    def object_ref(self, sha256: str) -> ObjectRef | None:
-        """The reference of a named object."""
-        found = self.named_object(sha256)
-        return found[0] if found is not None else None
-
     def manifests(self, state: ManifestState) -> list[PendingManifest]:
         """Manifests in one state, in log order."""
         rows = self._db.execute(f"{_MANIFEST} WHERE state = ? ORDER BY seq, sha256", (state,))

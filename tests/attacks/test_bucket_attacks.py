@@ -153,13 +153,13 @@ def test_a_range_read_of_an_altered_frame_returns_nothing(world: World) -> None:
     name = next(name for name in contents(world) if name.startswith("packs/"))
     data = world.store.get(name)
     place = scan_frames(data, name)[0]
-    ref = ben.client.replica.object_ref(name.rsplit("/", 1)[-1])
-    assert ref is not None
+    named = ben.client.replica.named_object(name.rsplit("/", 1)[-1])
+    assert named is not None
     world.store.plant(name, flipped(data, place.offset + 60))
     cold = ObjectCache(world.root / "cold", world.store)
 
     with pytest.raises(VerificationFailed) as error:
-        cold.frame(ref, place.offset, place.length, place.sha256.hex())
+        cold.frame(named[0], place.offset, place.length, place.sha256.hex())
     assert name == error.value.obj
     assert not [path for path in (world.root / "cold").rglob("*") if path.is_file()]
 
