@@ -154,7 +154,8 @@ def test_an_altered_log_is_not_rescued_from(store: DirectoryStore, tmp_path: Pat
     for info in store.list("log/"):
         data = store.get(info.name)
         first = info.name == slot_name(0)
-        flipped.put_if_absent(info.name, data[:-9] + b"0" + data[-8:] if first else data)
+        other = b"1" if data[-9:-8] == b"0" else b"0"
+        flipped.put_if_absent(info.name, data[:-9] + other + data[-8:] if first else data)
         if info.name != slot_name(1):
             holed.put_if_absent(info.name, data)
 
