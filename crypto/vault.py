@@ -49,7 +49,7 @@ class FileVault:
             file.flush()
             os.fsync(file.fileno())
         beside.replace(path)
-        _sync_directory(self._directory)
+        sync_directory(self._directory)
 
     def load(self, name: str) -> bytes | None:
         """Read it; refuses a file that others can read, since it may already be known to them."""
@@ -118,7 +118,8 @@ def open_vault(home: Path, mode: Literal["os", "file"], passphrase: str | None =
     return OsVault(home) if mode == "os" else FileVault(home / "keys", passphrase)
 
 
-def _sync_directory(directory: Path) -> None:
+def sync_directory(directory: Path) -> None:
+    """Make a new or renamed entry of a folder durable."""
     handle = os.open(directory, os.O_RDONLY)
     try:
         os.fsync(handle)

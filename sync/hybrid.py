@@ -136,8 +136,10 @@ class HybridProvider(LocalProvider):
         packs = list(self._packs())
         for done, (digest, pending) in enumerate(packs):
             tell(Progress("fetching packs", done, len(packs)))
+            if replica.note(f"fetched-{digest}") is not None:
+                continue
             named = self._client.object_of(pending.seq, digest)
-            if named is None or replica.note(f"fetched-{digest}") is not None:
+            if named is None:
                 continue
             ref, _ = named
             try:

@@ -23,7 +23,7 @@ from crypto.identities import (
     new_device_keys,
     unpack_secret_keys,
 )
-from crypto.vault import Vault
+from crypto.vault import Vault, sync_directory
 from store.events import Keys
 from store.fields import Hex32, Hex64, Stored
 from sync.identity import Identity, stored_keys
@@ -128,7 +128,7 @@ def _publish(path: Path, identity: Identity) -> None:
         refuse_second(path)
     finally:
         beside.unlink()
-    _sync_folder(path.parent)
+    sync_directory(path.parent)
 
 
 def write_private(path: Path, text: str) -> None:
@@ -145,11 +145,3 @@ def write_private(path: Path, text: str) -> None:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

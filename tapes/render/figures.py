@@ -1,7 +1,8 @@
 """Numbers, times and ids as people read them."""
 
-from datetime import UTC, datetime
 from typing import Final
+
+from store.facts import instant
 
 short_id_chars: Final = 12
 _KIB: Final = 1024
@@ -49,19 +50,19 @@ def money(usd_micro: int | None, unpriced_turns: int = 0) -> str:
 
 def moment(when: str | None) -> str:
     """An RFC 3339 time as local `2026-02-14 09:30`; what is no time is shown as a dash."""
-    parsed = _parse(when)
+    parsed = instant(when)
     return parsed.astimezone().strftime("%Y-%m-%d %H:%M") if parsed else "-"
 
 
 def clock(when: str | None) -> str:
     """An RFC 3339 time as local `09:30:12`."""
-    parsed = _parse(when)
+    parsed = instant(when)
     return parsed.astimezone().strftime("%H:%M:%S") if parsed else ""
 
 
 def duration(started_at: str | None, ended_at: str | None) -> str:
     """The time between two RFC 3339 times as 45s, 12m, 3h05m or 2d4h."""
-    begin, end = _parse(started_at), _parse(ended_at)
+    begin, end = instant(started_at), instant(ended_at)
     if begin is None or end is None:
         return "-"
     seconds = max(0, int((end - begin).total_seconds()))
@@ -71,13 +72,3 @@ def duration(started_at: str | None, ended_at: str | None) -> str:
     if hours:
         return f"{hours}h{minutes % 60:02d}m"
     return f"{minutes}m" if minutes else f"{seconds}s"
-
-
-def _parse(when: str | None) -> datetime | None:
-    if when is None:
-        return None
-    try:
-        parsed = datetime.fromisoformat(when)
-    except ValueError:
-        return None
-    return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
