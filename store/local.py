@@ -6,7 +6,7 @@ Several processes may use the file at once; one LocalStore belongs to one thread
 
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -118,6 +118,11 @@ class LocalStore:
         query = "SELECT json FROM node_json WHERE id = (SELECT id FROM nodes WHERE hash = ?)"
         data: bytes | None = self._value(query, node_hash)
         return data
+
+    def stored(self, rowids: Sequence[int]) -> dict[int, bytes]:
+        """The stored JSON of those of the nodes that are here, by rowid, in one query; the caller bounds how much that is."""
+        query = "SELECT id, json FROM node_json WHERE id IN (SELECT value FROM json_each(?))"
+        return dict(self._run(query, (json.dumps(rowids),)))
 
     def ancestry(self, node_hash: str) -> list[Node]:
         """The node first, its root last. A parent that is not here ends the list, and so does a cycle."""

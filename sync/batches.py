@@ -4,7 +4,7 @@ Order of writes: packs and texts as they fill, then the manifest, then the commi
 only objects that nobody names (gc removes them); the outbox still lists every node.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from itertools import islice
@@ -16,6 +16,7 @@ from crypto.sealing import SealKey
 from store.canonical import canonical
 from store.commits import Leaf, ObjectRef
 from store.frames import cut_frames
+from store.limits import frame_raw_bytes_max
 from store.local import LocalFacts, LocalStore
 from store.manifest_schema import NodePlace, Row, rows_table
 from store.manifests import LeafOpening, seal_manifest
@@ -27,6 +28,7 @@ from store.texts import cut_texts, seal_text, searchable_text
 from sync.client import Client
 from sync.pull import known_k_tag, leaf_of
 
+_page_nodes = 256  # nodes read with one query
 _NO_CHECKPOINT = canonical(None)
 
 
@@ -67,8 +69,7 @@ class BatchWriter:
     def add(self, conversation: str, nodes: Sequence[LocalFacts]) -> None:
         """Add nodes of one conversation, in order; uploads whatever fills up."""
         waiting = iter(nodes)
-        items = ((node.facts.hash, self._bytes_of(node.facts.hash)) for node in nodes)
-        for run in cut_frames(items):
+        for run in cut_frames(self._stored(nodes)):
             self._add_frame(conversation, list(islice(waiting, len(run))), [data for _, data in run])
 
     def finish(self) -> Batch:
@@ -77,11 +78,16 @@ class BatchWriter:
         self._upload_texts(keep_last=False)
         return self.batch
 
-    def _bytes_of(self, node_hash: str) -> bytes:
-        data = self._local.get_bytes(node_hash)
-        if data is None:
-            raise TapesError(f"node {node_hash} vanished from the local store", hint="run the sync again")
-        return data
+    def _stored(self, nodes: Sequence[LocalFacts]) -> Iterator[tuple[str, bytes]]:
+        """(hash, stored JSON) of nodes in order, a frame's worth read at once: a query each costs as much as zstd."""
+        for page in _pages(nodes):
+            found = self._local.stored([node.rowid for node in page])
+            for node in page:
+                if (data := found.get(node.rowid)) is None:
+                    raise TapesError(
+                        f"node {node.facts.hash} vanished from the local store", hint="run the sync again"
+                    )
+                yield node.facts.hash, data
 
     def _add_frame(self, conversation: str, nodes: list[LocalFacts], datas: list[bytes]) -> None:
         if not self._pack.takes(datas):
@@ -136,6 +142,20 @@ class BatchWriter:
     def _upload(self, kind: ObjectKind, data: bytes) -> None:
         self.batch.objects.append(upload(self._client, kind, self.batch.base, data))
         self.batch.stored_bytes += len(data)
+
+
+def _pages(nodes: Sequence[LocalFacts]) -> Iterator[list[LocalFacts]]:
+    """Runs of nodes whose JSON is in memory together; one larger than a frame stands alone."""
+    page: list[LocalFacts] = []
+    held = 0
+    for node in nodes:
+        if page and (held + node.stored_bytes > frame_raw_bytes_max or len(page) == _page_nodes):
+            yield page
+            page, held = [], 0
+        page.append(node)
+        held += node.stored_bytes
+    if page:
+        yield page
 
 
 class Squatted(VerificationFailed):

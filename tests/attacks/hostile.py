@@ -1,6 +1,6 @@
 """What a member with a client of their own making can send: pushes whose manifests or packs lie, epochs with junk wraps."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from hashlib import sha256
 from secrets import token_bytes
@@ -9,6 +9,7 @@ from crypto.sealing import SealKey
 from store import events
 from store.commits import Leaf, ObjectRef
 from store.fields import to_base64
+from store.local import LocalFacts
 from store.manifest_schema import NodePlace, Row, rows_table
 from store.manifests import LeafOpening, seal_manifest
 from store.nodes import Node
@@ -40,8 +41,8 @@ class LyingWriter(BatchWriter):
 
         self._pack.finish = spoiled  # type: ignore[method-assign]
 
-    def _bytes_of(self, node_hash: str) -> bytes:
-        return self._lie(node_hash, super()._bytes_of(node_hash))
+    def _stored(self, nodes: Sequence[LocalFacts]) -> Iterator[tuple[str, bytes]]:
+        return ((node_hash, self._lie(node_hash, data)) for node_hash, data in super()._stored(nodes))
 
     def _read_back(self, data: bytes, digest: str) -> None:
         """A liar does not check."""
