@@ -249,7 +249,7 @@ def test_rescue_brings_no_turn_that_is_not_what_it_is_named(
     laptop = Laptop(liar, tmp_path / "ana", private={"secret"})
     lie = conversation("lie", 1)
     laptop.local.add(lie)
-    monkeypatch.setattr(laptop.local, "get_bytes", lambda _hash: node_to_bytes(nodes[0]))
+    monkeypatch.setattr(laptop.local, "stored", lambda ids: dict.fromkeys(ids, node_to_bytes(nodes[0])))
     monkeypatch.setattr(BatchWriter, "_read_back", lambda *_: None)
     laptop.provider.sync()
     laptop.close()
