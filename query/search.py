@@ -112,6 +112,11 @@ def search(source: Source, asked: Asked, words: Words, texts: Texts, paths: Path
     return Answer(tuple(shown), len(ordered), sum(len(group.turns) for group in ordered))
 
 
+def shown_sessions(source: Source, chosen: Chosen, places: Sequence[int], texts: Texts) -> Iterator[Found]:
+    """Some of the chosen sessions, by their place, as a search without words shows them."""
+    return _shown(source, chosen, [_Group(place, (), 0.0) for place in places], None, texts)
+
+
 def tools_in(source: Source, words: Words) -> Callable[[Sequence[str]], list[int]]:
     """Finds the rows whose nodes may call some tools."""
     return lambda names: _ids(source, words.calling([tool_phrase(name) for name in names]))

@@ -19,29 +19,38 @@ from tapes.commands.wording import ask_words, warn_unread
 from tapes.render.search_results import answer_line, piped_results, terminal_results
 
 limit_max = 1000
+limit_default = 20
+listed_default = 100  # in the finder, where more are scrolled through
 
 
 def search(
     *words: Annotated[str, Parameter(help='Words, "phrases", prefix*, OR, NOT, and filters as project:x.')],
     sort: Annotated[Order, Parameter(help="What comes first.")] = "date",
-    limit: Annotated[int, Parameter(help=f"Sessions at most, up to {limit_max}.")] = 20,
+    limit: Annotated[
+        int | None, Parameter(help=f"Sessions at most, up to {limit_max}; else {limit_default}.")
+    ] = None,
+    interactive: Annotated[
+        bool, Parameter(name=["--interactive", "-i"], help="Choose on the screen; prints the ids.")
+    ] = False,
     scan: Annotated[bool, Parameter(help="Read all texts instead of asking the index.")] = False,
     filters: FilterFlags = no_filters,
     flags: Flags = no_flags,
 ) -> int:
     """Find sessions by what was said in them; in a pipe, one per line with its id first."""
+    if limit is not None and not 1 <= limit <= limit_max:
+        raise UsageError(f"--limit is 1 to {limit_max}")
+    if interactive:
+        return _interactive(" ".join(words), sort, limit, filters, flags, scan=scan)
     chosen, clock = filters.chosen(" ".join(words)), filters.clock()
     if chosen == SessionFilter():
         raise UsageError(
             "there is nothing to search for", hint="give words or filters; `tapes sessions` lists all"
         )
-    if not 1 <= limit <= limit_max:
-        raise UsageError(f"--limit is 1 to {limit_max}")
     run = begin(flags)
     with Desk(run) as desk:
         source = desk.source()
         texts = Texts(source)
-        asked = Asked(chosen, clock, names_of(source.client), sort, limit)
+        asked = Asked(chosen, clock, names_of(source.client), sort, limit or limit_default)
         answer = ask_words(desk, texts, lambda found: search_for(source, asked, found, texts), scan=scan)
         warn_unread(desk, texts)
         unread = sorted(texts.unread)
@@ -54,6 +63,17 @@ def search(
         run.out.lines(piped_results(answer, asked.names))
     run.out.say(answer_line(answer, asked))
     return 0
+
+
+def _interactive(
+    line: str, sort: Order, limit: int | None, filters: FilterFlags, flags: Flags, *, scan: bool
+) -> int:
+    if flags.json or flags.no_input:
+        raise UsageError("-i is for somebody at a terminal", hint="leave it out with --json and --no-input")
+    from tapes.finder.finding import Wanted, find  # noqa: PLC0415 - the screen's library is for those who want a screen
+
+    wanted = Wanted(line, filters.chosen(), filters.clock(), sort, limit or listed_default, scan)
+    return find(begin(flags), wanted)
 
 
 def _fields(asked: Asked, answer: Answer, unread: list[str]) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Words for a command: the index, brought up to date, or the scan where there can be none."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TypeVar
 
@@ -10,7 +11,7 @@ from query.scan import Scan
 from query.texts import Texts
 from query.words import Words
 from tapes.commands.desk import Desk
-from tapes.progress import progress
+from tapes.progress import Tell, progress
 
 _T = TypeVar("_T")
 
@@ -20,19 +21,22 @@ def index_path(desk: Desk) -> Path:
     return desk.run.home.path / "index" / "words.db"
 
 
-def ask_words(desk: Desk, texts: Texts, ask: Callable[[Words], _T], *, scan: bool = False) -> _T:
+def ask_words(
+    desk: Desk, texts: Texts, ask: Callable[[Words], _T], *, scan: bool = False, tell: Tell | None = None
+) -> _T:
     """What `ask` makes of the words. A damaged index is said to be so, made anew, and asked once more.
 
-    A home without an identity has no key to seal an index with; its few own sessions are read through.
+    A home without an identity has no key to seal an index with; its few own sessions are read through. `tell`: who shows the
+    indexing's progress, if not a bar on stderr.
     """
     if scan or not desk.run.home.identity.exists():
         return ask(Scan(texts))
     try:
-        return _ask_index(desk, texts, ask)
+        return _ask_index(desk, texts, ask, tell)
     except IndexBroken as broken:
         desk.run.out.warn(f"{broken.message}; it is made anew")
     remove_index(index_path(desk))
-    return _ask_index(desk, texts, ask)
+    return _ask_index(desk, texts, ask, tell)
 
 
 def warn_unread(desk: Desk, texts: Texts) -> None:
@@ -41,9 +45,9 @@ def warn_unread(desk: Desk, texts: Texts) -> None:
         desk.run.out.warn(f"not searched: {problem}")
 
 
-def _ask_index(desk: Desk, texts: Texts, ask: Callable[[Words], _T]) -> _T:
+def _ask_index(desk: Desk, texts: Texts, ask: Callable[[Words], _T], tell: Tell | None) -> _T:
     with (
-        progress(desk.run.out) as tell,
-        open_current(index_path(desk), index_key(desk.identity), texts, desk.run.out.warn, tell) as index,
+        nullcontext(tell) if tell is not None else progress(desk.run.out) as told,
+        open_current(index_path(desk), index_key(desk.identity), texts, desk.run.out.warn, told) as index,
     ):
         return ask(index)
