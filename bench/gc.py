@@ -61,7 +61,7 @@ def _at(made: Client, ms: int) -> Client:
 
 def _name_some(made: Client, objects: int) -> None:
     """Let the replica know every tenth pack as named, as if commits had said so."""
-    rows = (("pack", 0, f"{number:064x}", 1000, 0) for number in range(0, objects, named_each))
+    rows = (("pack", 0, number.to_bytes(32), 1000, 0) for number in range(0, objects, named_each))
     with made.replica.transaction():
         made.replica._db.executemany(  # noqa: SLF001 - a hundred thousand commits are another bench
             "INSERT INTO named(kind, base, sha256, bytes, seq) VALUES (?,?,?,?,?)", rows

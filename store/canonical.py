@@ -42,14 +42,6 @@ def canonical(value: Json) -> bytes:
     return _encode(value, slow=traits.wide_keys)
 
 
-def canonical_checked(value: Json) -> bytes:
-    """As `canonical`, for a value that a closed model has found to hold nothing but ASCII keys, strings and integers below 2^53.
-
-    Without the look at every value, which costs more than the encoding.
-    """
-    return _encode(value, slow=False)
-
-
 def canonical_go(value: Json) -> bytes:
     """The bytes of Go's `jsontext.Value.Canonicalize`: RFC 8785 with every number rounded to an IEEE double first.
 
@@ -62,9 +54,10 @@ def canonical_go(value: Json) -> bytes:
 
 
 def canonical_plain(value: Json) -> bytes | None:
-    """As `canonical_go`, for a value of exact JSON types without floats, under ASCII keys; None where the encoder refuses it.
+    """As `canonical` and `canonical_go`, for a value of exact JSON types without floats, under ASCII keys.
 
-    The encoder itself meets lone surrogates, integers beyond 2^53 and deep nesting: no look at every value comes first.
+    None where the encoder refuses it. It meets lone surrogates, integers beyond 2^53 and deep nesting itself: no look at every
+    value comes first.
     """
     try:
         return orjson.dumps(value, option=orjson.OPT_SORT_KEYS | orjson.OPT_STRICT_INTEGER)

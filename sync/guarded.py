@@ -25,10 +25,10 @@ class GuardedDatabase:
         with sqlite_errors(self._path):
             return GuardedRows(self._connection.execute(query, tuple(values)), self._path)
 
-    def executemany(self, query: str, rows: Iterable[tuple[Any, ...]]) -> None:
-        """Run one statement for every row."""
+    def executemany(self, query: str, rows: Iterable[tuple[Any, ...]]) -> int:
+        """Run one statement for every row; the number of rows it changed in all."""
         with sqlite_errors(self._path):
-            self._connection.executemany(query, rows)
+            return self._connection.executemany(query, rows).rowcount
 
     def close(self) -> None:
         """Close the connection."""

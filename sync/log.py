@@ -89,9 +89,9 @@ class LogReader:
             for start in range(self.next_seq, first + len(run), judged_at_once):
                 some = run[start - first : start - first + judged_at_once]
                 judged = self._judge_run(point, start, some, presume_new=True)
-                if self._replica.has_any_commit(judged):  # somebody repeats: then each is asked for
+                if not self._replica.accept_if_new(judged):  # somebody repeats: then each is asked for
                     judged = self._judge_run(point, start, some, presume_new=False)
-                self._replica.accept(judged)
+                    self._replica.accept(judged)
                 point, came = judged[-1].verdict.point, came + len(judged)
                 newest = next((slot for slot in reversed(judged) if slot.verdict.commit is not None), newest)
                 if on_slot is not None:

@@ -5,7 +5,6 @@ of the slots and of the opened manifests. Nothing of others rests here in plain:
 tags under a key of this device.
 """
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,9 +12,9 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Literal
 
-from store.commits import Commit, ObjectRef
+from store.commits import Commit, ObjectRef, parse
 from store.database import DatabaseKind, connect
-from store.names import ObjectKind
+from store.names import ObjectKind, slot_name
 from sync.guarded import GuardedDatabase
 from sync.validity import LogPoint, Verdict, judge
 
@@ -70,7 +69,7 @@ class JudgedSlot:
 
 def _slot_row(
     slot: JudgedSlot,
-) -> tuple[int, bytes, str | None, int, bytes | None, str | None, str | None, bytes]:
+) -> tuple[int, bytes, str | None, int, bytes | None, bytes | None, bytes | None, int, bytes]:
     commit = slot.verdict.commit
     return (
         slot.seq,
@@ -78,23 +77,34 @@ def _slot_row(
         slot.verdict.void_reason,
         int(commit is not None and any(event.type != "push" for event in commit.events)),
         slot.prev,
-        commit.device if commit else None,
-        commit.id if commit else None,
+        bytes.fromhex(commit.device) if commit else None,
+        bytes.fromhex(commit.id) if commit else None,
+        len(commit.objects) if commit else 0,
         slot.data,
     )
 
 
 ManifestState = Literal["pending", "applied", "refused", "foreign"]  # foreign: of a space we cannot read
+_SLOT = (
+    "INTO slots(seq, sha256, void_reason, team_events, prev, device, commit_id, objects, data)"
+    " VALUES (?,?,?,?,?,?,?,?,?)"
+)
+_NAMED = "SELECT kind, base, sha256, bytes, seq FROM named"
 _MANIFEST = "SELECT sha256, base, bytes, seq, space, epoch, device FROM manifests"
+
+
+def _named_object(row: tuple[ObjectKind, int, bytes, int, int]) -> tuple[ObjectRef, int]:
+    kind, base, sha256, size, seq = row
+    return ObjectRef(kind=kind, base=base, sha256=sha256.hex(), bytes=size), seq
 
 
 def _place_of(commit: Commit) -> tuple[bytes, int, bytes]:
     return bytes.fromhex(commit.space), commit.epoch, bytes.fromhex(commit.device)
 
 
-def _pending_manifest(row: tuple[str, int, int, int, bytes, int, bytes]) -> PendingManifest:
+def _pending_manifest(row: tuple[bytes, int, int, int, bytes, int, bytes]) -> PendingManifest:
     sha256, base, size, seq, space, epoch, device = row
-    ref = ObjectRef(kind="manifest", base=base, sha256=sha256, bytes=size)
+    ref = ObjectRef(kind="manifest", base=base, sha256=sha256.hex(), bytes=size)
     return PendingManifest(ref, seq, space, epoch, device)
 
 
@@ -193,56 +203,61 @@ class Replica:
 
     def accept(self, judged: Sequence[JudgedSlot]) -> None:
         """Pin judged slots, with what their commits name. One transaction: a kill leaves all of them known or none."""
-        valid = [(slot.seq, slot.verdict.commit) for slot in judged if slot.verdict.commit is not None]
         with self.transaction():
-            self._db.executemany(
-                "INSERT INTO slots(seq, sha256, void_reason, team_events, prev, device, commit_id, data)"
-                " VALUES (?,?,?,?,?,?,?,?)",
-                map(_slot_row, judged),
-            )
-            self._db.executemany(
-                "INSERT OR IGNORE INTO named(sha256, kind, base, bytes, seq) VALUES (?,?,?,?,?)",
-                [
-                    (ref.sha256, ref.kind, ref.base, ref.bytes, seq)
-                    for seq, commit in valid
-                    for ref in commit.objects
-                ],
-            )
-            self._db.executemany(
-                "INSERT INTO manifests(seq, sha256, base, bytes, space, epoch, device, state)"
-                " VALUES (?,?,?,?,?,?,?,'pending')",
-                [
-                    (seq, ref.sha256, ref.base, ref.bytes, *_place_of(commit))
-                    for seq, commit in valid
-                    for ref in commit.objects
-                    if ref.kind == "manifest"
-                ],
-            )
+            self._db.executemany(f"INSERT {_SLOT}", map(_slot_row, judged))
+            self._take_named(judged)
+
+    def accept_if_new(self, judged: Sequence[JudgedSlot]) -> bool:
+        """As `accept`; but pins nothing, and is False, when a commit's device and id, or a slot, is here already.
+
+        Asking the index while it is written costs nothing; asking it first costs as much as the writing.
+        """
+        with self.transaction():
+            self._db.execute("SAVEPOINT run")
+            new = self._db.executemany(f"INSERT OR IGNORE {_SLOT}", map(_slot_row, judged)) == len(judged)
+            if new:
+                self._take_named(judged)
+            else:
+                self._db.execute("ROLLBACK TO run")
+            self._db.execute("RELEASE run")
+        return new
+
+    def _take_named(self, judged: Sequence[JudgedSlot]) -> None:
+        named = [
+            (slot.seq, slot.verdict.commit, ref, bytes.fromhex(ref.sha256))
+            for slot in judged
+            if slot.verdict.commit is not None
+            for ref in slot.verdict.commit.objects
+        ]
+        self._db.executemany(
+            "INSERT OR IGNORE INTO named(sha256, kind, base, bytes, seq) VALUES (?,?,?,?,?)",
+            [(digest, ref.kind, ref.base, ref.bytes, seq) for seq, _, ref, digest in named],
+        )
+        self._db.executemany(
+            "INSERT INTO manifests(seq, sha256, base, bytes, space, epoch, device, state)"
+            " VALUES (?,?,?,?,?,?,?,'pending')",
+            [
+                (seq, digest, ref.base, ref.bytes, *_place_of(commit))
+                for seq, commit, ref, digest in named
+                if ref.kind == "manifest"
+            ],
+        )
 
     # ── the judge's memory ──────────────────────────────────────────────────────────────────────────────────────────────
 
     def has_commit(self, device: str, commit_id: str) -> bool:
         """See `sync.validity.Memory`."""
         found = self._db.execute(
-            "SELECT 1 FROM slots WHERE device = ? AND commit_id = ?", (device, commit_id)
+            "SELECT 1 FROM slots WHERE commit_id = ? AND device = ?",
+            (bytes.fromhex(commit_id), bytes.fromhex(device)),
         )
         return found.fetchone() is not None
-
-    def has_any_commit(self, judged: Sequence[JudgedSlot]) -> bool:
-        """Whether an earlier slot has a commit of the same device and id as any of these: one query for all of them."""
-        pairs = [
-            (slot.verdict.commit.device, slot.verdict.commit.id) for slot in judged if slot.verdict.commit
-        ]
-        query = (
-            "SELECT 1 FROM json_each(?) AS pair JOIN slots"
-            " ON slots.device = pair.value ->> 0 AND slots.commit_id = pair.value ->> 1 LIMIT 1"
-        )
-        return self._db.execute(query, (json.dumps(pairs),)).fetchone() is not None
 
     def is_named(self, ref: ObjectRef) -> bool:
         """See `sync.validity.Memory`."""
         found = self._db.execute(
-            "SELECT 1 FROM named WHERE kind = ? AND base = ? AND sha256 = ?", (ref.kind, ref.base, ref.sha256)
+            "SELECT 1 FROM named WHERE sha256 = ? AND kind = ? AND base = ?",
+            (bytes.fromhex(ref.sha256), ref.kind, ref.base),
         )
         return found.fetchone() is not None
 
@@ -267,42 +282,45 @@ class Replica:
 
     def named_objects(self) -> Iterator[tuple[ObjectRef, int]]:
         """Every object a valid commit names, with the slot that named it first."""
-        for kind, base, sha256, size, seq in self._db.execute(
-            "SELECT kind, base, sha256, bytes, seq FROM named ORDER BY seq, kind, sha256"
-        ):
-            yield ObjectRef(kind=kind, base=base, sha256=sha256, bytes=size), seq
+        rows = self._db.execute(f"{_NAMED} ORDER BY seq, kind, sha256")
+        return map(_named_object, rows)
 
     def check_order(self) -> list[tuple[int, int]]:
-        """(slot, when the one of its objects that was checked longest ago was), longest ago first; 0 for never."""
+        """(slot that names objects, when all of them were last found good in ms), longest ago first; 0 for never."""
         return self._db.execute(
-            "SELECT seq, min(checked_at_ms) FROM named GROUP BY seq ORDER BY 2, 1"
+            "SELECT seq, coalesce(at_ms, 0) FROM slots LEFT JOIN checked USING (seq) WHERE objects > 0 ORDER BY 2, 1"
         ).fetchall()
 
     def objects_of(self, seq: int) -> list[ObjectRef]:
-        """The objects that slot `seq` named first."""
-        rows = self._db.execute(
-            "SELECT kind, base, sha256, bytes FROM named WHERE seq = ? ORDER BY kind, sha256", (seq,)
-        )
-        return [ObjectRef(kind=row[0], base=row[1], sha256=row[2], bytes=row[3]) for row in rows]
+        """The objects that slot `seq`, which is in this replica, named first."""
+        ((data,),) = self._db.execute("SELECT data FROM slots WHERE seq = ?", (seq,)).fetchall()
+        refs = parse(data, slot_name(seq)).objects
+        return [ref for ref in refs if self._named_first(ref) == seq]
+
+    def _named_first(self, ref: ObjectRef) -> int:
+        ((seq,),) = self._db.execute(
+            "SELECT seq FROM named WHERE sha256 = ? AND kind = ? AND base = ?",
+            (bytes.fromhex(ref.sha256), ref.kind, ref.base),
+        ).fetchall()
+        return int(seq)
 
     def mark_checked(self, seq: int, at_ms: int) -> None:
         """Remember that `verify` found all objects of a slot good."""
-        self._db.execute("UPDATE named SET checked_at_ms = ? WHERE seq = ?", (at_ms, seq))
+        self._db.execute(
+            "INSERT INTO checked(seq, at_ms) VALUES (?,?) ON CONFLICT(seq) DO UPDATE SET at_ms = excluded.at_ms",
+            (seq, at_ms),
+        )
 
     def named_of_kind(self, kind: ObjectKind) -> Iterator[ObjectRef]:
         """Every named object of a kind in the order of the names, as a bucket lists them; streaming."""
-        for base, sha256, size in self._db.execute(
-            "SELECT base, sha256, bytes FROM named WHERE kind = ? ORDER BY base, sha256", (kind,)
-        ):
-            yield ObjectRef(kind=kind, base=base, sha256=sha256, bytes=size)
+        rows = self._db.execute(f"{_NAMED} WHERE kind = ? ORDER BY base, sha256", (kind,))
+        return (ref for ref, _ in map(_named_object, rows))
 
     def named_object(self, sha256: str) -> tuple[ObjectRef, int] | None:
         """A named object and the slot that named it first."""
-        row = self._db.execute(
-            "SELECT kind, base, sha256, bytes, seq FROM named WHERE sha256 = ? ORDER BY seq LIMIT 1",
-            (sha256,),
-        ).fetchone()
-        return (ObjectRef(kind=row[0], base=row[1], sha256=row[2], bytes=row[3]), row[4]) if row else None
+        query = f"{_NAMED} WHERE sha256 = ? ORDER BY seq LIMIT 1"
+        row = self._db.execute(query, (bytes.fromhex(sha256),)).fetchone()
+        return _named_object(row) if row else None
 
     def manifests(self, state: ManifestState) -> list[PendingManifest]:
         """Manifests in one state, in log order."""
@@ -312,18 +330,19 @@ class Replica:
     def manifests_of(self, seq: int) -> list[str]:
         """Digests of the manifests that slot `seq` names."""
         rows = self._db.execute("SELECT sha256 FROM manifests WHERE seq = ? ORDER BY sha256", (seq,))
-        return [sha256 for (sha256,) in rows]
+        return [sha256.hex() for (sha256,) in rows]
 
     def applied_manifest(self, sha256: str) -> PendingManifest:
         """A manifest that was taken in, by its digest."""
-        row = self._db.execute(f"{_MANIFEST} WHERE sha256 = ? AND state = 'applied'", (sha256,)).fetchone()
+        query = f"{_MANIFEST} WHERE sha256 = ? AND state = 'applied'"
+        row = self._db.execute(query, (bytes.fromhex(sha256),)).fetchone()
         return _pending_manifest(row)
 
     def set_manifest_state(self, manifest: PendingManifest, state: ManifestState) -> None:
         """Record that a manifest, as its slot names it, was applied to this replica, or refused."""
         self._db.execute(
             "UPDATE manifests SET state = ? WHERE seq = ? AND sha256 = ?",
-            (state, manifest.seq, manifest.ref.sha256),
+            (state, manifest.seq, bytes.fromhex(manifest.ref.sha256)),
         )
 
     # ── what each space has ─────────────────────────────────────────────────────────────────────────────────────────────

@@ -5,30 +5,30 @@ CREATE TABLE slots (
     void_reason TEXT,
     team_events INTEGER NOT NULL,
     prev BLOB,
-    device TEXT,
-    commit_id TEXT,
+    device BLOB,
+    commit_id BLOB,
+    objects INTEGER NOT NULL, -- how many objects the commit names
     data BLOB NOT NULL
 );
--- An id is random and a device is always the same: the index begins with what tells rows apart.
-CREATE INDEX slots_by_commit ON slots (commit_id, device);
+-- A device never says the same commit twice; void slots have neither. The id, which is random, tells rows apart: it comes first.
+CREATE UNIQUE INDEX slots_by_commit ON slots (commit_id, device);
 CREATE INDEX slots_of_team ON slots (seq) WHERE team_events = 1;
 -- An object is its whole name: a digest named first under a false base must neither hide nor unprotect the object itself.
--- checked_at_ms: when `verify` last found the object good; 0 for never.
+-- One tree and no index beside it: a bootstrap writes three rows per commit here, each at a random place.
 CREATE TABLE named (
+    sha256 BLOB NOT NULL,
     kind TEXT NOT NULL,
     base INTEGER NOT NULL,
-    sha256 TEXT NOT NULL,
     bytes INTEGER NOT NULL,
     seq INTEGER NOT NULL,
-    checked_at_ms INTEGER NOT NULL DEFAULT 0,
-    PRIMARY KEY (kind, base, sha256)
+    PRIMARY KEY (sha256, kind, base)
 ) WITHOUT ROWID;
-CREATE INDEX named_by_slot ON named (seq);
-CREATE INDEX named_by_digest ON named (sha256);
+-- When `verify` last found all objects of a slot good; a slot without a row was never checked.
+CREATE TABLE checked (seq INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL);
 -- One row per naming: a stranger who names somebody's manifest first must not make its author's own commit count for nothing.
 CREATE TABLE manifests (
     seq INTEGER NOT NULL,
-    sha256 TEXT NOT NULL,
+    sha256 BLOB NOT NULL,
     base INTEGER NOT NULL,
     bytes INTEGER NOT NULL,
     space BLOB NOT NULL,
@@ -38,7 +38,8 @@ CREATE TABLE manifests (
     PRIMARY KEY (seq, sha256)
 ) WITHOUT ROWID;
 CREATE INDEX manifests_by_state ON manifests (state, seq);
-CREATE INDEX manifests_by_digest ON manifests (sha256);
+-- Only what was taken in is asked for by digest: a bootstrap, where all are pending, pays nothing.
+CREATE INDEX manifests_applied ON manifests (sha256) WHERE state = 'applied';
 -- The attempt under way: at most one row.
 CREATE TABLE journal (seq INTEGER NOT NULL, data BLOB NOT NULL);
 -- Tags are keyed hashes: they tell nobody who lacks this device's key what the team has.

@@ -1,5 +1,6 @@
 """Segments: the byte format, the plan, bootstrap in few reads, and every way in which one may lie."""
 
+import json
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from crypto.errors import FormatBroken, VerificationFailed
 from store import events
+from store.commits import encode
 from store.names import SEGMENTS, SegmentName, segment_of, slot_name
 from store.segments import read_segment, segment_commits_max, write_segment
 from sync import log as log_module
@@ -278,6 +280,28 @@ def test_void_slots_are_compared_with_the_log(store: StrictStore, ana: Client, t
         assert ana.log.point == reader.log.point
 
 
+@pytest.mark.parametrize("judged_at_once", [3, 1000])
+def test_a_repeated_commit_is_void_in_a_segment_too(
+    store: StrictStore, ana: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, judged_at_once: int
+) -> None:
+    """A device that says an id twice gets a void slot from whoever reads by segments, in one batch or across two."""
+    grow(ana, 4)
+    said = json.loads(store.get(slot_name(3)))
+    again = {**said, "seq": 5, "prev": sha256(store.get(slot_name(4))).hexdigest()}
+    del again["sig"]
+    store.plant(slot_name(5), encode(again, ana.identity.device.sign_seed))
+    grow(ana, 2 * TAIL)
+    write_due(ana)
+    monkeypatch.setattr(log_module, "judged_at_once", judged_at_once)
+    cat = fresh(store, tmp_path / "cat")
+    cat.log.refresh()
+
+    assert ana.log.point == cat.log.point
+    assert slot_name(6) not in slots_read(store)
+    voids = [(slot.seq, slot.void_reason) for slot in cat.replica.slots() if slot.void_reason]
+    assert [(5, "repeats an earlier commit of this device")] == voids
+
+
 def test_a_flood_of_lies_costs_a_few_reads(store: StrictStore, ana: Client, tmp_path: Path) -> None:
     """After a few useless segments the log is read as if there were none."""
     grow(ana, TAIL)
@@ -300,19 +324,19 @@ def test_a_kill_inside_a_segment_repeats_it(
     grow(ana, 2 * TAIL)
     write_due(ana)
     cat = fresh(store, tmp_path / "cat")
-    accept, left = cat.replica.accept, [3]
+    accept, left = cat.replica.accept_if_new, [3]
 
     def cut(judged):  # type: ignore[no-untyped-def]
         left[0] -= 1
         if not left[0]:
             raise KeyboardInterrupt
-        accept(judged)
+        return accept(judged)
 
-    cat.replica.accept = cut  # type: ignore[method-assign]
+    cat.replica.accept_if_new = cut  # type: ignore[method-assign]
     with pytest.raises(KeyboardInterrupt):
         cat.log.refresh()
     assert cat.replica.head() is None
-    cat.replica.accept = accept  # type: ignore[method-assign]
+    cat.replica.accept_if_new = accept  # type: ignore[method-assign]
     cat.log.refresh()
 
     assert ana.log.point == cat.log.point
