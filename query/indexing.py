@@ -1,6 +1,6 @@
 """Keeping the word index up with the local store and the log: only what is new, in small steps, in any number of processes."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from itertools import groupby, islice
 from operator import itemgetter
 from pathlib import Path
@@ -17,7 +17,8 @@ from query.words import turn_of
 from store.local_rows import LocalFacts
 from sync.identity import Identity
 
-nodes_per_step: Final = 2000  # of one transaction: a second searcher waits for no more than that
+nodes_per_step: Final = 10_000  # of one transaction: a second searcher waits for no more than that: a second
+chars_per_step: Final = 32 * 1024 * 1024  # a turn may be very long
 _INDEX_KEY_LABEL: Final = b"tapes/v0/word-index"
 _PENDING: Final = (
     "SELECT first_seq, hash, tool_calls FROM rows JOIN pending USING (first_seq) ORDER BY first_seq, id"
@@ -76,10 +77,8 @@ def _take_local(index: WordIndex, source: Source, texts: Texts, tell: Tell) -> N
 def _take_local_step(index: WordIndex, texts: Texts, step: list[LocalFacts]) -> None:
     # Superseded turns are listed nowhere; one that some commit has all the same comes in with that commit.
     calls = {bytes.fromhex(one.facts.hash): one.facts.tool_calls for one in step if not one.superseded}
-    turns = [(node_hash, turn_of(text, calls[node_hash])) for node_hash, text in texts.of_local(calls)]
-    with index.transaction():
-        for node_hash, turn in turns:
-            index.add(node_hash, turn)
+    _add(index, texts.of_local(calls), calls)
+    with index.transaction():  # a kill before: the step is read again, and what is in already stays in once
         index.mark_local(step[-1].rowid, step[-1].facts.hash)
 
 
@@ -114,13 +113,31 @@ def _take_commit(index: WordIndex, texts: Texts, seq: int, calls: dict[bytes, in
     done = len(texts.unread) == unread_before
     if done:
         found.update(dict.fromkeys(lacking - found.keys(), ""))  # nothing was said in them
-    for step in _steps(iter(found.items())):
-        turns = [(node_hash, turn_of(text, calls[node_hash])) for node_hash, text in step]
+    _add(index, iter(found.items()), calls)
+    with index.transaction():
+        index.mark_unit(seq, done=done)
+
+
+def _add(index: WordIndex, texts: Iterator[tuple[bytes, str]], calls: Mapping[bytes, int]) -> None:
+    """Take texts in, a few at a time: they are read before the transaction, so that nobody waits for the reading."""
+    for run in _runs(texts):
+        turns = [(node_hash, turn_of(text, calls[node_hash])) for node_hash, text in run]
         with index.transaction():
             for node_hash, turn in turns:
                 index.add(node_hash, turn)
-    with index.transaction():
-        index.mark_unit(seq, done=done)
+
+
+def _runs(texts: Iterator[tuple[bytes, str]]) -> Iterator[list[tuple[bytes, str]]]:
+    run: list[tuple[bytes, str]] = []
+    held = 0
+    for node_hash, text in texts:
+        run.append((node_hash, text))
+        held += len(text)
+        if len(run) == nodes_per_step or held >= chars_per_step:
+            yield run
+            run, held = [], 0
+    if run:
+        yield run
 
 
 def _steps(items: Iterator[Any]) -> Iterator[list[Any]]:

@@ -149,7 +149,7 @@ class Paths:
 
     forest: Forest
     known: list[Path]
-    parents: list[int]  # by node number; `nowhere` above a root
+    parents: "array[int]"  # by node number; `nowhere` above a root
 
 
 def read_paths(engine: Engine) -> Paths:
@@ -166,7 +166,7 @@ def read_paths(engine: Engine) -> Paths:
     return Paths(forest, known, parents)
 
 
-def read_parents(engine: Engine) -> list[int]:
+def read_parents(engine: Engine) -> "array[int]":
     """The number of each node's parent, by node number; `nowhere` where no row has it."""
     return engine.integers(_PARENTS)
 
@@ -231,14 +231,14 @@ def _union(above: frozenset[str], below: frozenset[str]) -> frozenset[str]:
     return above if below <= above else above | below
 
 
-def _places(forest: Forest, parents: list[int]) -> pa.Table:
+def _places(forest: Forest, parents: "array[int]") -> pa.Table:
     count = len(forest.segment)
     return pa.table(
         {
             "id": pa.array(range(count), pa.int64()),
             "segment": _column(forest.segment),
             "position": _column(forest.position),
-            "above": pa.array(parents, pa.int64()),
+            "above": _column(parents),
         }
     )
 
