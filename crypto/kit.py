@@ -5,8 +5,10 @@ from functools import lru_cache
 from mnemonic import Mnemonic
 
 from crypto.errors import UsageError
+from crypto.identities import PublicKeys, member_id
 
 word_count = 24
+_mark_digits = 8
 
 
 @lru_cache(maxsize=1)
@@ -41,3 +43,8 @@ def secret_of(text: str) -> bytes:
             hint="two words are swapped or one is a different word of the list",
         )
     return bytes(_words().to_entropy(words))
+
+
+def mark_of(public: PublicKeys) -> str:
+    """Eight hex digits that tell a member's kits apart: on the page, and where a kit that counts no more is refused. Public."""
+    return member_id(public).hex()[:_mark_digits]

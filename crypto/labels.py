@@ -8,6 +8,7 @@ from typing import Final
 MEMBER_ID: Final = b"tapes/v0/member-id"
 MEMBER_SIGN_SEED: Final = b"tapes/v0/member-sign-seed"
 MEMBER_BOX_SEED: Final = b"tapes/v0/member-box-seed"
+MEMBER_REKEYED: Final = b"tapes/v0/member-rekeyed"
 DEVICE_ID: Final = b"tapes/v0/device-id"
 DEVICE_CERTIFICATE: Final = b"tapes/v0/device-certificate"
 INVITE_ID: Final = b"tapes/v0/invite-id"

@@ -108,6 +108,15 @@ class DeviceAdded(Stored):
     grants: list[Grant]
 
 
+class MemberRekeyed(Stored):
+    """The author's member goes on under the keys of another kit; the old kit is worthless from here on."""
+
+    type: Literal["member_rekeyed"]
+    keys: Keys
+    old_signature: Hex64  # the old member key's over (team, member, old keys, new keys, author's device)
+    new_signature: Hex64  # the new one's over the same: nobody takes up keys that are somebody else's
+
+
 class DeviceRevoked(Stored):
     """The end of a device, and of what it certified in or after slot `lost_seq` (null: of nothing else)."""
 
@@ -158,6 +167,7 @@ Event = Annotated[
     | Closed
     | Join
     | DeviceAdded
+    | MemberRekeyed
     | DeviceRevoked
     | MemberRemoved
     | Left

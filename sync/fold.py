@@ -152,7 +152,7 @@ def _join(roster: Roster, event: events.Join, author: Author) -> Roster:
         raise Refused("the invite is not open")
     keys = _keys(event.member)
     member = Member(identities.member_id(keys), keys, "member", author.seq)
-    if member.id in roster.members:
+    if roster.holder_of(keys) is not None:
         raise Refused("is a member already, or was removed")
     statement = join_statement(roster.team, invite.id, member.id, author.device)
     if not signing.verifies(invite.keys.ed25519, labels.JOIN, statement, bytes.fromhex(event.voucher)):
@@ -170,11 +170,11 @@ def _admit(roster: Roster, member: bytes, claim: events.DeviceClaim, author: Aut
     device = identities.device_id(_keys(claim.keys))
     if device != author.device or claim.by is not None:
         raise Refused("the author's own device, certified by the member key, is what joins")
-    return _add_device(roster, member, claim, roster.members[member].keys.ed25519, author.seq)
+    return _add_device(roster, member, claim, roster.members[member].keys.ed25519, author)
 
 
 def _add_device(
-    roster: Roster, member: bytes, claim: events.DeviceClaim, certifier: bytes, seq: int
+    roster: Roster, member: bytes, claim: events.DeviceClaim, certifier: bytes, author: Author
 ) -> Roster:
     keys = _keys(claim.keys)
     device = identities.device_id(keys)
@@ -183,7 +183,9 @@ def _add_device(
     if not identities.certificate_holds(certifier, member, keys, bytes.fromhex(claim.certificate)):
         raise Refused("the device's certificate does not hold")
     by = bytes.fromhex(claim.by) if claim.by is not None else None
-    return roster.put("devices", device, Device(device, keys, member, by, seq))
+    through = roster.devices.get(author.device)
+    line_seq = through.line_seq if through is not None else author.seq
+    return roster.put("devices", device, Device(device, keys, member, by, author.seq, line_seq))
 
 
 def _device_added(roster: Roster, event: events.DeviceAdded, author: Author) -> Roster:
@@ -198,7 +200,7 @@ def _device_added(roster: Roster, event: events.DeviceAdded, author: Author) -> 
         if by is None or by.member != member.id:
             raise Refused("certified by no current device of this member")
         certifier = by.keys.ed25519
-    after = _add_device(roster, member.id, event.device, certifier, author.seq)
+    after = _add_device(roster, member.id, event.device, certifier, author)
     return _grant_to_device(after, event, member)
 
 
@@ -220,6 +222,38 @@ def _grant_to_device(after: Roster, event: events.DeviceAdded, member: Member) -
     if private is not None:
         _require_wraps(event.grants, private, key)
     return _grant(after, event.grants)
+
+
+def rekey_statement(team: bytes, member: bytes, old: PublicKeys, new: PublicKeys, device: bytes) -> bytes:
+    """What both kits sign for `device`, which commits it: 224 bytes."""
+    return team + member + old.pack() + new.pack() + device
+
+
+def _member_rekeyed(roster: Roster, event: events.MemberRekeyed, author: Author) -> Roster:
+    """Another kit for the author's member. It ends the younger lines, which the old kit alone let in: they may be a thief's.
+
+    A thief's device cannot do it: it lacks the kit. Nor can a thief with the kit in silence: the device which that lets in must
+    end the member's older ones first, and they notice.
+    """
+    member, device = _member_of(roster, author), roster.active_device(author.device)
+    if device is None:
+        raise Refused("a kit is replaced by an active device of its member")
+    keys = _keys(event.keys)
+    if roster.holder_of(keys) is not None:
+        raise Refused("a new kit is new: these keys were a member's before")
+    statement = rekey_statement(roster.team, member.id, member.keys, keys, author.device)
+    for signer, signature in ((member.keys, event.old_signature), (keys, event.new_signature)):
+        if not signing.verifies(signer.ed25519, labels.MEMBER_REKEYED, statement, bytes.fromhex(signature)):
+            raise Refused("both the kit that goes and the one that comes must sign a rekey")
+    lines = {other.id: other.line_seq for other in roster.devices_of(member.id)}
+    if min(lines.values()) < device.line_seq:
+        raise Refused("a device that the kit let in replaces no kit while one from before stands")
+    rekeyed = replace(member, keys=keys, former=(*member.former, member.keys), rekeyed_seq=author.seq)
+    roster = roster.put("members", member.id, rekeyed)
+    for other, line_seq in lines.items():
+        if line_seq > device.line_seq:
+            roster = roster.put("devices", other, replace(roster.devices[other], revoked_seq=author.seq))
+    return _close_invites(roster)
 
 
 def _device_revoked(roster: Roster, event: events.DeviceRevoked, author: Author) -> Roster:
@@ -326,6 +360,7 @@ _RULES: dict[type[events.Event], Callable[[Roster, Any, Author], Roster]] = {
     events.Closed: _closed,
     events.Join: _join,
     events.DeviceAdded: _device_added,
+    events.MemberRekeyed: _member_rekeyed,
     events.DeviceRevoked: _device_revoked,
     events.MemberRemoved: _member_removed,
     events.Left: _left,

@@ -12,6 +12,7 @@ from sync.client import Client
 from sync.housekeeping import keep_house
 from sync.local import LocalProvider
 from sync.outbox import Outbox, Visibility
+from sync.own_news import tell_own_news
 from sync.providers import Progress, ProgressSeen, SyncReport, SyncStatus
 from sync.pull import PullReport, applied_manifests, apply_manifests
 from sync.push import Pusher, space_of
@@ -96,7 +97,7 @@ class HybridProvider(LocalProvider):
         apply_manifests(
             self._client, pulled, lambda done, total: tell(Progress("reading manifests", done, total))
         )
-        pulled.notices[:0] = self._client.segments.told()
+        pulled.notices[:0] = [*tell_own_news(self._client), *self._client.segments.told()]
         return SyncReport(
             pulled_slots=pulled.slots,
             pulled_manifests=pulled.manifests,

@@ -8,7 +8,10 @@ from store.events import DeviceClaim, Keys
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """A member's public half, this device's keys and the certificate between them; `name` is shown to the team, sealed."""
+    """A member's public half, this device's keys and the certificate between them; `name` is shown to the team, sealed.
+
+    `member` are the member's first keys, of which its id is the hash: another kit later changes neither.
+    """
 
     name: str
     member: PublicKeys

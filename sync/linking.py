@@ -92,7 +92,7 @@ class LinkRequest:
 
 @dataclass(frozen=True, slots=True)
 class Admitted:
-    """What a linked device learns from the log: its member's id and keys, and its own certificate."""
+    """What a linked device learns from the log: its member's first keys, and its own certificate."""
 
     member: PublicKeys
     certified_by: bytes | None
@@ -290,5 +290,6 @@ class NewDevice:
         for event in parse(slot.data, slot_name(slot.seq)).events:
             if isinstance(event, events.DeviceAdded) and event.device.keys == stored_keys(self.keys.public):
                 certificate = bytes.fromhex(event.device.certificate)
-                return Admitted(roster.members[device.member].keys, device.certified_by, certificate)
+                member = roster.members[device.member].first_keys
+                return Admitted(member, device.certified_by, certificate)
         raise VerificationFailed(slot_name(slot.seq), "does not hold the admission it was judged by")

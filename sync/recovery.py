@@ -1,15 +1,17 @@
 """From the kit alone: back into the team on a new machine, or everything readable out of a bucket with no other state.
 
 What makes the log believable without any pin: it names the kit's member key in a genesis or join that was signed by a device
-which that key certified, and the team id stands in every commit's signature. Nobody without the kit or one of its devices can
-have made that. What it cannot show is that the newest commits were taken away: the head is told for a person to judge.
+which that key certified, or in a rekey that the key itself signed for this team; and the team id stands in every commit's
+signature. Nobody without the kit or one of its devices can have made that. What it cannot show is that the newest commits were
+taken away: the head is told for a person to judge.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from crypto.errors import KeyNeeded, UsageError, VerificationFailed
 from crypto.identities import SecretKeys, certify, member_id, new_device_keys
+from crypto.kit import mark_of
 from store.commits import ObjectRef
 from store.local import LocalStore
 from store.names import object_name, slot_name
@@ -18,13 +20,14 @@ from store.nodes import Node
 from store.packs import open_pack
 from sync.client import Client
 from sync.devices import admission
+from sync.drafts import DraftContext
 from sync.identity import Identity
 from sync.keychain import Keychain
 from sync.labels import read_labels
 from sync.providers import Progress, ProgressSeen
 from sync.pull import PullReport, applied_manifests, apply_manifests
 from sync.replica import PendingManifest
-from sync.roster import Member
+from sync.roster import Member, Roster
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,7 @@ class Recognised:
     team: str | None
     name: str | None
     head: Head
+    member: Member
 
 
 @dataclass(slots=True)
@@ -56,10 +60,17 @@ class Rescued:
 
 
 def kit_identity(kit: SecretKeys, name: str) -> Identity:
-    """A new device of the kit's member, certified by the member key. Not in any team yet."""
+    """A new device with the kit's key for its member: right for reading the log, and `as_member` makes it right for writing."""
     device = new_device_keys()
     certificate = certify(kit, member_id(kit.public), device.public)
     return Identity(name, kit.public, device, None, certificate)
+
+
+def as_member(identity: Identity, kit: SecretKeys, found: Recognised) -> Identity:
+    """The device as one of the member that the log knows the kit for, whose id is that of its first kit."""
+    certificate = certify(kit, found.member.id, identity.device.public)
+    name = found.name or identity.name
+    return replace(identity, name=name, member=found.member.first_keys, certificate=certificate)
 
 
 def recognise(client: Client, kit: SecretKeys) -> Recognised:
@@ -72,7 +83,7 @@ def recognise(client: Client, kit: SecretKeys) -> Recognised:
     if point.valid_seq is None or point.prev is None:
         raise VerificationFailed(slot_name(0), "holds no valid genesis")
     head = Head(point.valid_seq, point.prev, client.commit_at(point.valid_seq).at)
-    return Recognised(labels.team, labels.members.get(member.id), head)
+    return Recognised(labels.team, labels.members.get(member.id), head, member)
 
 
 def _member(client: Client, kit: SecretKeys) -> Member:
@@ -82,10 +93,21 @@ def _member(client: Client, kit: SecretKeys) -> Member:
         raise UsageError(
             "this bucket prefix holds no team", hint="check --bucket: bucket, prefix and endpoint"
         )
-    member = roster.members.get(member_id(kit.public))
+    return holder(roster, kit)
+
+
+def holder(roster: Roster, kit: SecretKeys) -> Member:
+    """The member whose kit this is now. KeyNeeded for a stranger's kit, and for one that was replaced."""
+    member = roster.holder_of(kit.public)
     if member is None:
         raise KeyNeeded(
             "the kit's member is not in this bucket's team", hint="check the bucket, and whose kit this is"
+        )
+    if member.keys != kit.public:
+        raise KeyNeeded(
+            f"this kit was replaced by another, at commit {member.rekeyed_seq} for the last time:"
+            f" the one that counts now has the mark {mark_of(member.keys)}",
+            hint="bring that one; if you did not replace it, see docs/recovery.md, chapter 3",
         )
     return member
 
@@ -104,7 +126,12 @@ def recover(client: Client, kit: SecretKeys, device_name: str) -> None:
             )
         claim = client.identity.claim()
         labels = {client.identity.device_id: device_name}
-        client.commit(lambda context: admission(context, client.keychain, claim, labels))
+
+        def drafter(context: DraftContext) -> bytes:
+            holder(context.roster, kit)  # replaced since we looked: that is to be said, not "void"
+            return admission(context, client.keychain, claim, labels)
+
+        client.commit(drafter)
 
 
 def rescue(client: Client, kit: SecretKeys, local: LocalStore, progress: ProgressSeen) -> Rescued:

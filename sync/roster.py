@@ -16,24 +16,36 @@ MemberState = Literal["active", "left", "removed"]
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A member; ids are 32 bytes."""
+    """A member; ids are 32 bytes. `keys` are those of the kit that counts now, `former` of those before, oldest first."""
 
-    id: bytes
+    id: bytes  # of the first keys, for good
     keys: PublicKeys
     role: Role
     joined_seq: int
     state: MemberState = "active"
+    former: tuple[PublicKeys, ...] = ()
+    rekeyed_seq: int | None = None  # when `keys` came, if they are not the first
+
+    @property
+    def first_keys(self) -> PublicKeys:
+        """The keys that the id is the hash of."""
+        return self.former[0] if self.former else self.keys
 
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """A device; `certified_by` None means the member key."""
+    """A device; `certified_by` None means the member key.
+
+    A line is a device that the kit alone let in (genesis, join, recovery) and all that came in through it; `line_seq` is
+    where the line began.
+    """
 
     id: bytes
     keys: PublicKeys
     member: bytes
     certified_by: bytes | None
     admitted_seq: int
+    line_seq: int
     revoked_seq: int | None = None
 
 
@@ -109,6 +121,10 @@ class Roster:
     def active_members(self) -> list[Member]:
         """Members who are neither removed nor leaving."""
         return [m for m in self.members.values() if m.state == "active"]
+
+    def holder_of(self, keys: PublicKeys) -> Member | None:
+        """The member whose kit gives these keys, or once gave them."""
+        return next((m for m in self.members.values() if keys in (m.keys, *m.former)), None)
 
     def private_space_of(self, member: bytes) -> Space | None:
         """The member's private space, once its first epoch exists."""

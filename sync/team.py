@@ -1,5 +1,6 @@
 """What people do to a team, as drafts: found it, invite, join, start an epoch, close an invite."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from secrets import token_bytes
 
@@ -94,17 +95,22 @@ def _join_event(context: DraftContext, roster: Roster, invite: SecretKeys, key: 
     )
 
 
-def ending(context: DraftContext, keychain: Keychain, ends: list[events.Event]) -> bytes:
-    """A commit that ends rights (or enacts a request, with no event of its own) and starts the team epoch that follows."""
-    roster = context.roster
-    older = keychain.newest(roster, roster.team_space)
-    after = roster
+def ending(
+    context: DraftContext, keychain: Keychain, ends: Sequence[events.Event], private: bytes | None = None
+) -> bytes:
+    """A commit that ends rights (or enacts a request, with no event of its own) and starts the team epoch that follows.
+
+    `private`: the author's private space, if its readers change too; its epoch stands in the same commit, before the team's.
+    """
+    roster = after = context.roster
     for event in ends:
         after = apply(after, event, Author(context.identity.device_id, context.seq))
-    epoch, key = new_epoch(
-        roster.team, roster.team_space, older, after.recipients(after.spaces[after.team_space])
-    )
-    return draft(context, roster.team, key, Content([*ends, epoch]))
+    told = list(ends)
+    for space in (*([private] if private is not None else []), roster.team_space):
+        older = keychain.newest(roster, space)
+        epoch, key = new_epoch(roster.team, space, older, after.recipients(after.spaces[space]))
+        told.append(epoch)
+    return draft(context, roster.team, key, Content(told))
 
 
 def private_epoch(context: DraftContext, keychain: Keychain) -> bytes:

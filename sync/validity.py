@@ -202,6 +202,8 @@ def _check_epochs(before: Roster | None, after: Roster, commit: Commit) -> None:
     team = after.spaces.get(after.team_space)
     if team is None:
         raise Refused("a team without its first epoch")
+    if any(isinstance(event, events.MemberRekeyed) for event in commit.events):
+        _require_both_epochs(after, started, after.devices[bytes.fromhex(commit.device)].member)
     if before is None or after.team_space in started:
         return
     lost = before.recipients(before.spaces[before.team_space]) - after.recipients(team)
@@ -211,6 +213,13 @@ def _check_epochs(before: Roster | None, after: Roster, commit: Commit) -> None:
         isinstance(e, events.Left | events.DeviceRevoked) for e in commit.events
     ):
         raise Refused("writes on before enacting a pending request with a new epoch")
+
+
+def _require_both_epochs(roster: Roster, started: set[bytes], member: bytes) -> None:
+    """A replaced kit loses team and private space in one commit: between two, a kill would leave it one of them."""
+    private = roster.private_space_of(member)
+    if not {roster.team_space, *([private.id] if private is not None else [])} <= started:
+        raise Refused("replaces a kit without a new epoch of each space it could open")
 
 
 def _check_objects(roster: Roster, memory: Memory, commit: Commit, *, admits_author: bool) -> None:

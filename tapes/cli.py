@@ -45,6 +45,7 @@ _GROUPS: Final = {
     "import": "Take in what agents logged.",
     "storage": "The bucket: configure it, sync with it.",
     "team": "Who is in: create, invite, join, members, roles.",
+    "member": "Yourself in the team: your recovery kit.",
     "device": "Your own devices: link a new one, end a lost one.",
     "config": "Settings of this home.",
 }
@@ -164,6 +165,12 @@ COMMANDS: Final = (
     _Command("team leave", "team_leave", "Leave the team.", "tapes team leave"),
     _Command("team invites", "team_invites", "List the open invites.", "tapes team invites"),
     _Command("team uninvite", "team_uninvite", "Close an invite.", "tapes team uninvite 3f2a9c"),
+    _Command(
+        "member rekey",
+        "member_rekey",
+        "Replace your recovery kit, when somebody may have seen it.",
+        "tapes member rekey --kit kit.txt --kit-out new-kit.txt",
+    ),
     _Command("device list", "device_list", "List your own devices.", "tapes device list"),
     _Command(
         "device link",

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from crypto.errors import KeyNeeded, TapesError
+from crypto.kit import mark_of
 from store.open_store import open_store
 from store.probe import probe_put_if_absent
 from tapes.commands.desk import NO_BUCKET_HINT, Desk
@@ -138,7 +139,9 @@ def _team(desk: Desk) -> Check:
             "tapes storage sync, tapes team create NAME or tapes team join LINK",
         )
     roster = desk.client.require_membership()
-    return Check("team", "ok", f"{roster.team.hex()[:12]}, {len(roster.active_members())} members")
+    mark = mark_of(roster.members[desk.identity.member_id].keys)
+    members = f"{len(roster.active_members())} members"
+    return Check("team", "ok", f"{roster.team.hex()[:12]}, {members}; your kit has the mark {mark}")
 
 
 def _claude_retention(environ: Mapping[str, str], user_home: Path) -> Check:

@@ -4,26 +4,20 @@ kit (file written, or words confirmed)  →  settings  →  device key in the va
 """
 
 import getpass
-import random
 from pathlib import Path
 from secrets import token_bytes
-from typing import Annotated, Final
+from typing import Annotated
 
 from cyclopts import Parameter
 
-from crypto.errors import UsageError
-from crypto.kit import words_of
 from crypto.vault import VaultMode, open_vault
 from sync.identity import Identity
 from tapes.commands.context import Flags, Run, begin, no_flags
+from tapes.commands.kit_handing import hand_over_kit, require_a_place
 from tapes.commands.prompts import ask, can_ask
 from tapes.commands.vaults import choose_vault
 from tapes.home import read_passphrase
-from tapes.identity import check_name, create_identity, refuse_second, write_private
-from tapes.render.kit import kit_text, words_table
-
-confirm_words: Final = 2
-confirm_attempts_max: Final = 3
+from tapes.identity import check_name, create_identity, refuse_second
 
 
 def init(
@@ -44,16 +38,13 @@ def init(
     """Make this device's identity and its recovery kit."""
     run = begin(flags)
     refuse_second(run.home.identity)
-    if kit_out is None and not can_ask(run):
-        raise UsageError(
-            "there is no terminal to show the recovery kit on", hint="tapes init --yes --kit-out FILE"
-        )
+    require_a_place(run, kit_out, "tapes init --yes --kit-out FILE")
     called = check_name(name or _ask_name(run, yes=yes))
     mode = choose_vault(run, vault)
     device_vault = open_vault(run.home.path, mode, read_passphrase())
     run.home.prepare()
     secret = token_bytes(32)
-    _hand_over_kit(run, called, words_of(secret), kit_out, confirm=not yes)
+    hand_over_kit(run, called, secret, kit_out, confirm=not yes)
     run.config.set({"keys.vault": mode})
     identity = create_identity(run.home.identity, device_vault, called, secret)
     _tell(run, identity, kit_out)
@@ -68,32 +59,6 @@ def _ask_name(run: Run, *, yes: bool) -> str:
     if yes or not can_ask(run):
         return login
     return ask(run, f"Your name, as the team will see it [{login}]:") or login
-
-
-def _hand_over_kit(run: Run, name: str, words: list[str], kit_out: Path | None, *, confirm: bool) -> None:
-    """The kit is in its owner's hands before anything that needs it exists."""
-    if kit_out is not None:
-        write_private(kit_out.expanduser(), kit_text(name, words))
-        return
-    run.out.say("Your recovery kit. Write it down or print it: it is shown once, and kept nowhere.", "bold")
-    run.out.stderr.print(words_table(words))
-    run.out.say(
-        "Whoever has these words is you. Without them, losing this device means losing your sessions."
-    )
-    if confirm:
-        _confirm(run, words)
-
-
-def _confirm(run: Run, words: list[str]) -> None:
-    for _ in range(confirm_attempts_max):
-        places = sorted(random.SystemRandom().sample(range(len(words)), confirm_words))
-        answers = [ask(run, f"Type word {place + 1} of the kit:").lower() for place in places]
-        if answers == [words[place] for place in places]:
-            return
-        run.out.say("That is not what the kit says.", "yellow")
-    raise UsageError(
-        "the kit was not confirmed; nothing was made", hint="run `tapes init` again for a new kit"
-    )
 
 
 def _tell(run: Run, identity: Identity, kit_out: Path | None) -> None:

@@ -4,7 +4,6 @@ identity (a new device, certified by the kit)  →  device key in the vault  →
 A kill after identity.json: the same command again finds it there and finishes.
 """
 
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -13,9 +12,10 @@ from cyclopts import Parameter
 
 from crypto.identities import SecretKeys
 from crypto.vault import VaultMode, open_vault
+from sync.client import Client
 from sync.identity import Identity
 from sync.membership import Bucket
-from sync.recovery import Head, Recognised, kit_identity, recognise
+from sync.recovery import Head, Recognised, as_member, kit_identity, recognise
 from sync.recovery import recover as recover_device
 from tapes.commands.context import Flags, Run, begin, no_flags
 from tapes.commands.desk import Desk
@@ -62,17 +62,26 @@ def _recognised(
     """This home's identity: made now, or by a run that was interrupted. Nothing is kept before the kit fits the bucket."""
     home = desk.run.home
     if home.identity.exists():
-        if desk.identity.member != kit.public:
+        client = desk.client_of(place)
+        if not _is_kit_of(client, kit):
             refuse_second(home.identity)
-        return desk.identity, recognise(desk.client_of(place), kit)
+        return desk.identity, recognise(client, kit)
     drop_replica(home)
     nameless = kit_identity(kit, "me")
     found = recognise(desk.client_of(place, nameless), kit)
-    identity = replace(nameless, name=found.name or nameless.name)
+    identity = as_member(nameless, kit, found)
     mode = choose_vault(desk.run, vault)
     desk.run.config.set({"keys.vault": mode})
     keep_identity(home.identity, open_vault(home.path, mode, read_passphrase()), identity)
     return identity, found
+
+
+def _is_kit_of(client: Client, kit: SecretKeys) -> bool:
+    """Whether the kit is, or as far as this home has read the log became, that of the home's member. No request."""
+    roster = client.log.point.roster
+    member = roster.holder_of(kit.public) if roster is not None else None
+    mine = client.identity
+    return mine.member == kit.public or (member is not None and member.id == mine.member_id)
 
 
 def say_head(run: Run, head: Head) -> None:

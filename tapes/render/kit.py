@@ -16,11 +16,11 @@ def words_table(words: Sequence[str]) -> Table:
     return table
 
 
-def kit_text(name: str, words: Sequence[str]) -> str:
-    """The kit as a page to print."""
+def kit_text(name: str, words: Sequence[str], mark: str) -> str:
+    """The kit as a page to print; `mark` tells it from a member's other kits."""
     lines = "\n".join("   ".join(cell.ljust(14) for cell in row).rstrip() for row in _rows(words))
     return (
-        f"tapes recovery kit of {name}\n\n{lines}\n\n"
+        f"tapes recovery kit of {name}\nmark: {mark}\n\n{lines}\n\n"
         "Whoever has these words is you. They are kept nowhere else: without them, losing the device means losing\n"
         "the sessions. Keep this page where you keep a passport, and delete the file once it is printed.\n"
     )

@@ -103,6 +103,33 @@ def test_a_stolen_laptop(ada: Person, tmp_path: Path) -> None:
     assert 4 == stolen.tapes("storage", "sync").code
 
 
+def test_a_kit_somebody_saw(ada: Person, tmp_path: Path) -> None:
+    """The thief's device ends with the old kit, a linked one stays; rescue and recovery need the new page from then on."""
+    phone, thief, place = (
+        Person(tmp_path / "phone"),
+        Person(tmp_path / "thief"),
+        (tmp_path / "bucket").as_uri(),
+    )
+    link(ada, phone)
+    thief.ok("recover", "--kit", tmp_path / "ada.kit", "--bucket", place, "--vault", "file")
+    said = follow(ada, "seen-kit/any-device", tmp_path)
+
+    assert "rotate the bucket credentials now" in said
+    assert 4 == thief.tapes("storage", "sync").code
+    assert "your recovery kit was replaced" in phone.ok("storage", "sync").err
+    for words in (("recover", "--bucket", place), ("rescue", place, "-o", tmp_path / "rescued")):
+        late = Person(tmp_path / "late").tapes(*words, "--kit", tmp_path / "ada.kit")
+        assert (4, True) == (late.code, "this kit was replaced" in late.err)
+    new = Person(tmp_path / "new")
+    new.ok("recover", "--kit", tmp_path / "new-kit.txt", "--bucket", place, "--vault", "file")
+    new.ok("recover", "--kit", tmp_path / "new-kit.txt", "--bucket", place, "--vault", "file")
+    new.ok("storage", "sync")
+    assert _sessions(ada) == _sessions(new)
+    ada.ok("storage", "sync")
+    assert 3 == ada.json("team", "members")["members"][0]["devices"]
+    new.ok("verify")
+
+
 def test_a_lost_kit(ada: Person, tmp_path: Path) -> None:
     """A new identity takes over: owner, all own turns pushed again under it, the old kit shut out."""
     new = Person(tmp_path / "new")

@@ -1,20 +1,27 @@
-"""Founding, inviting and joining, ended by a crash at every request: doing it again always completes it, once."""
+"""Founding, inviting, joining and replacing a kit, ended by a crash at every request: doing it again completes it, once."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from crypto.errors import KeyNeeded
+from crypto.identities import SecretKeys
+from crypto.kit import mark_of
 from store.blobs import BlobStore
 from sync.client import Client
 from sync.membership import Bucket, create_team, invite, join, members
+from sync.recovery import kit_identity, recover
+from sync.rekey import check_rekey, rekey
 from sync.team import InviteTerms
 from sync.verify import verify
 from tests.actors import Person, client, founded, person
 from tests.fakes.strict_store import StrictStore
 from tests.faults.worlds import CuttingStore, PowerCut, hurried, valid_commits
+from tests.sync.test_rekey import founded_by, new_kit, new_machine
 
-requests_max = 40
+requests_max = 60
 Deed = Callable[[Client], object]
 
 
@@ -100,3 +107,57 @@ def test_a_crash_while_inviting_leaves_no_link_that_nobody_counts(tmp_path: Path
         assert 2 == len(again.roster.active_members()), at
         assert verify(again).ok, at
         again.close()
+
+
+def replaced(who: Person, kit: SecretKeys) -> Deed:
+    """What `tapes member rekey` does with the bucket."""
+
+    def deed(made: Client) -> None:
+        check_rekey(made, who.member, kit)
+        rekey(made, who.member, kit)
+
+    return deed
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+def test_a_cut_rekey_leaves_one_kit_that_counts_and_says_which(tmp_path: Path, *, after: bool) -> None:
+    """Cut at any request: running it again with the old kit either replaces it, or names the mark of the page that counts."""
+    cuts = landed = 0
+    first_store, ana = StrictStore(), person("ana")
+    founded_by(ana, first_store, tmp_path / "ana").close()
+    for at in range(requests_max):
+        store, home = StrictStore(), tmp_path / str(at)
+        store.restore(first_store.snapshot())
+        shutil.copytree(tmp_path / "ana", home)
+        first, second = new_kit(), new_kit()
+        if not cut_at(ana, store, home, at, after=after, deed=replaced(ana, first)):
+            break
+        cuts += 1
+        said = ""
+        again = hurried(client(ana, store, home))
+        try:
+            replaced(ana, second)(again)
+        except KeyNeeded as refused:
+            said = refused.message
+        again.close()
+        stands = mark_of(first.public) in said
+        assert stands == bool(said), said
+        landed += stands
+        counts, dead = (first, [ana.member, second]) if stands else (second, [ana.member, first])
+        _only_opens(counts, dead, store, tmp_path / f"look-{at}")
+
+    assert 0 < landed < cuts
+
+
+def _only_opens(counts: SecretKeys, dead: list[SecretKeys], store: BlobStore, home: Path) -> None:
+    """One kit reads all, the others are refused; the log holds exactly one rekey and verifies from nothing."""
+    made = new_machine(counts, store, home / "counts")
+    recover(made, counts, "look")
+    assert verify(made).ok
+    assert 6 == valid_commits(made)  # genesis, private epoch, two pushes, rekey, this recovery
+    for number, kit in enumerate(dead):
+        reader = client(Person(kit, kit_identity(kit, "x")), store, home / str(number))
+        with pytest.raises(KeyNeeded):
+            recover(reader, kit, "x")
+        reader.close()
+    made.close()

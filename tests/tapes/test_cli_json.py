@@ -104,7 +104,13 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     given["doctor"] = ada.json("doctor")
     given["verify"] = ada.json("verify")
     given["gc"] = ada.json("gc")
-    return given | _ends(ada, bob, folder) | _devices(ada, folder)
+    kits = ("--yes", "--kit", ada.home.with_suffix(".kit"), "--kit-out", folder / "new.kit")
+    return (
+        given
+        | _ends(ada, bob, folder)
+        | _devices(ada, folder)
+        | {"member rekey": ada.json("member", "rekey", *kits)}
+    )
 
 
 def _ends(ada: Person, bob: Person, folder: Path) -> dict[str, Any]:
