@@ -4,8 +4,9 @@ The signature covers `"tapes/v0/commit" 00 ‖ canonical JSON of the commit with
 exact stored bytes, signature included.
 """
 
+import re
 from hashlib import sha256
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 import orjson
 from pydantic import Field, ValidationError
@@ -13,6 +14,7 @@ from pydantic import Field, ValidationError
 from crypto import labels, signing
 from crypto.errors import FormatBroken
 from crypto.labels import labelled
+from crypto.signatures_ahead import Claim
 from store.canonical import canonical, canonical_plain, parse_canonical
 from store.events import Event, Genesis
 from store.fields import Base64, Count, Hex16, Hex32, Hex64, Stored, int_json_max
@@ -22,6 +24,11 @@ from store.names import object_name
 FORMAT = 0
 leaf_append = 1
 leaf_team = 2
+
+_DEVICE: Final = re.compile(
+    rb'\{"at":[0-9]{1,16},"device":"([0-9a-f]{64})"'
+)  # canonical JSON sorts its members
+_SIG: Final = re.compile(rb'"sig":"([0-9a-f]{128})",')
 
 
 class NewerFormat(FormatBroken):
@@ -123,15 +130,30 @@ def _refuse_other_shape(data: bytes, name: str) -> None:
 
 
 def is_signed(data: bytes, commit: Commit, public_ed25519: bytes) -> bool:
-    """Whether a commit is signed by this key; `data` are the bytes it was parsed from.
+    """Whether a commit is signed by this key; `data` are the bytes it was parsed from."""
+    payload = _without_signature(data, commit.sig.encode())
+    return signing.verifies(public_ed25519, labels.COMMIT, payload, bytes.fromhex(commit.sig))
 
-    They are canonical, so what was signed is they themselves without one member. A quote inside a string is escaped and `sig`
-    is the name of no other field: these bytes stand there once.
+
+def stated_signature(data: bytes) -> tuple[str, Claim] | None:
+    """The device that a slot's bytes, not parsed yet, say they are by, and the claim to check, its key still empty.
+
+    To save time: whoever uses the answer has parsed the commit, and compares the key with the one it must be signed with. None
+    where the bytes look like no commit.
     """
-    member = f'"sig":"{commit.sig}",'.encode()
-    return signing.verifies(
-        public_ed25519, labels.COMMIT, data.replace(member, b"", 1), bytes.fromhex(commit.sig)
-    )
+    device, sig = _DEVICE.match(data), _SIG.search(data)
+    if device is None or sig is None:
+        return None
+    claim = Claim(b"", labels.COMMIT, _without_signature(data, sig[1]), bytes.fromhex(sig[1].decode()))
+    return device[1].decode(), claim
+
+
+def _without_signature(data: bytes, sig_hex: bytes) -> bytes:
+    """What was signed: the stored bytes are canonical, so it is they themselves without one member.
+
+    A quote inside a string is escaped and `sig` is the name of no other field: these bytes stand there once.
+    """
+    return data.replace(b'"sig":"' + sig_hex + b'",', b"", 1)
 
 
 def signature_holds(fields: dict[str, Any], public_ed25519: bytes) -> bool:

@@ -1,20 +1,27 @@
 """Reading the log: fetch, judge and pin every slot, and refuse a bucket that takes back what it showed."""
 
 from collections.abc import Callable, Iterator, Sequence
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 
 from crypto.errors import BlobNotFound, FormatBroken, StoreError, VerificationFailed
+from crypto.signatures_ahead import SignaturesAhead
 from store.blobs import BlobStore
 from store.commits import commit_hash, parse, signature_holds
 from store.names import LOG, slot_name, slot_seq
 from sync.replica import JudgedSlot, Replica, Slot
+from sync.signed_ahead import SignedAhead
 from sync.validity import Ahead, LogPoint, Verdict, judge
 
 hole_witnesses_max = 64  # slots past a hole that are read to tell a lost commit from a stranger's files
 read_ahead_slots_min = 64  # so many new slots are worth a look at the segments; a daily poll has fewer
 judged_at_once = 256  # of a run: more would only keep the collector busy
 SlotSeen = Callable[[int, Verdict], None]
+
+
+def batched(run: Sequence[bytes], size: int) -> Iterator[Sequence[bytes]]:
+    """A run in pieces of at most `size`."""
+    return (run[start : start + size] for start in range(0, len(run), size))
 
 
 class LogReader:
@@ -77,7 +84,13 @@ class LogReader:
         self._point, self._point_seq = verdict.point, seq
         return verdict
 
-    def take_run(self, first: int, run: Sequence[bytes], on_slot: SlotSeen | None = None) -> int:
+    def take_run(
+        self,
+        first: int,
+        run: Sequence[bytes],
+        on_slot: SlotSeen | None = None,
+        ahead: SignaturesAhead | None = None,
+    ) -> int:
         """Judge and pin, in one transaction, slots `first` … that came from elsewhere than the log; the number of new ones.
 
         Proven to be the log's before they are pinned: the newest valid one is compared with its slot, and vouches by `prev` for
@@ -85,29 +98,31 @@ class LogReader:
         nothing is pinned.
         """
         with self._replica.transaction():
-            point, came, newest = self.point, 0, None
-            for start in range(self.next_seq, first + len(run), judged_at_once):
-                some = run[start - first : start - first + judged_at_once]
-                judged = self._judge_run(point, start, some, presume_new=True)
+            point, came, newest, signed = self.point, 0, None, SignedAhead(ahead)
+            start = self.next_seq
+            signed.expect(point.roster, run[start - first : start - first + judged_at_once])
+            for some, next_ones in pairwise([*batched(run[start - first :], judged_at_once), ()]):
+                signed.expect(point.roster, next_ones)
+                judged = self._judge_run(point, start, some, signed, presume_new=True)
                 if not self._replica.accept_if_new(judged):  # somebody repeats: then each is asked for
-                    judged = self._judge_run(point, start, some, presume_new=False)
+                    judged = self._judge_run(point, start, some, signed, presume_new=False)
                     self._replica.accept(judged)
-                point, came = judged[-1].verdict.point, came + len(judged)
+                point, came, start = judged[-1].verdict.point, came + len(judged), start + len(judged)
                 newest = next((slot for slot in reversed(judged) if slot.verdict.commit is not None), newest)
                 if on_slot is not None:
                     on_slot(judged[-1].seq, judged[-1].verdict)
             if newest is not None:
                 self._require_same(newest.seq, newest.data)
         if came:
-            self._point, self._point_seq = point, first + len(run) - 1
+            self._point, self._point_seq = point, start - 1
         return came
 
     def _judge_run(
-        self, point: LogPoint, first: int, run: Sequence[bytes], *, presume_new: bool
+        self, point: LogPoint, first: int, run: Sequence[bytes], signed: SignedAhead, *, presume_new: bool
     ) -> list[JudgedSlot]:
         judged, memory = [], Ahead(self._replica, presume_new)
         for seq, data in enumerate(run, first):
-            verdict = judge(point, memory, seq, data)
+            verdict = judge(point, memory, seq, data, signed=signed.holds)
             if verdict.commit is None:
                 self._require_same(seq, data)
             judged.append(JudgedSlot(seq, commit_hash(data), data, verdict, point.prev))

@@ -11,6 +11,7 @@ from itertools import islice
 from typing import Final
 
 from crypto.errors import BlobNotFound, VerificationFailed
+from crypto.signatures_ahead import SignaturesAhead, worthwhile
 from store.blobs import BlobStore
 from store.commits import NewerFormat
 from store.names import SEGMENTS, SegmentName, segment_of
@@ -51,14 +52,23 @@ class SegmentReader:
 
     def read_ahead(self, on_slot: SlotSeen | None = None) -> int:
         """Read on by segments as far as they reach; the number of new slots. Each is one transaction: a kill repeats it."""
-        names, came, refused = listed_segments(self.store), 0, 0
+        names = listed_segments(self.store)
+        if not worthwhile() or not names:
+            return self._read(names, on_slot, None)
+        with SignaturesAhead() as ahead:
+            return self._read(names, on_slot, ahead)
+
+    def _read(
+        self, names: dict[SegmentName, int], on_slot: SlotSeen | None, ahead: SignaturesAhead | None
+    ) -> int:
+        came = refused = 0
         while refused < segments_refused_max:
             able = covering(names, self.log.next_seq)
             if not able:
                 break
             del names[able[0]]
             try:
-                taken = self._take(able[0], on_slot)
+                taken = self._take(able[0], on_slot, ahead)
             except (VerificationFailed, BlobNotFound) as useless:
                 self.notices.append(f"{able[0]} is not used: {useless.message}")
                 taken = 0
@@ -71,10 +81,10 @@ class SegmentReader:
         told, self.notices = self.notices, []
         return told
 
-    def _take(self, name: SegmentName, on_slot: SlotSeen | None) -> int:
+    def _take(self, name: SegmentName, on_slot: SlotSeen | None, ahead: SignaturesAhead | None) -> int:
         segment = fetch_segment(self.store, name)
         try:
-            taken = self.log.take_run(segment.first, segment.commits, on_slot)
+            taken = self.log.take_run(segment.first, segment.commits, on_slot, ahead)
         except NewerFormat as newer:  # the log itself shows whether that is true
             raise VerificationFailed(str(name), newer.problem) from newer
         for digest, data in segment.manifests.items():

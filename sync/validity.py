@@ -3,6 +3,7 @@
 A void slot costs one number and nothing else. The rules in the order they are checked are DESIGN §4 "Validity".
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -94,14 +95,21 @@ class Verdict:
     void_reason: str | None = None
 
 
-def judge(point: LogPoint, memory: Memory, seq: int, data: bytes, *, trusted: bool = False) -> Verdict:
+Signed = Callable[
+    [bytes, Commit, bytes], bool
+]  # a slot's bytes, the commit in them, the Ed25519 key it must be by
+
+
+def judge(
+    point: LogPoint, memory: Memory, seq: int, data: bytes, *, signed: Signed = commits.is_signed
+) -> Verdict:
     """Judge slot `seq`. Raises NewerFormat when an admitted device signed a format we do not know: stop and upgrade.
 
-    `trusted`: this device verified these very bytes before, so the signature is not checked a second time.
+    `signed` answers for the signature: another process may have checked it ahead, or this device before.
     """
     try:
         commit = commits.parse(data, slot_name(seq))
-        roster = _admissible(point, memory, commit, seq, None if trusted else data)
+        roster = _admissible(point, memory, commit, seq, lambda key: signed(data, commit, key))
     except NewerFormat as newer:
         if _signed_by_admitted(point, newer):
             raise
@@ -112,14 +120,15 @@ def judge(point: LogPoint, memory: Memory, seq: int, data: bytes, *, trusted: bo
     return Verdict(LogPoint(roster, commit_hash(data), seq), commit)
 
 
-def _admissible(point: LogPoint, memory: Memory, commit: Commit, seq: int, signed: bytes | None) -> Roster:
-    """The roster after a valid commit; Refused otherwise. `signed`: the commit's bytes, None to trust the signature."""
+def _admissible(
+    point: LogPoint, memory: Memory, commit: Commit, seq: int, signed_by: Callable[[bytes], bool]
+) -> Roster:
+    """The roster after a valid commit; Refused otherwise."""
     if commit.seq != seq:
         raise Refused(f"says it is commit {commit.seq}")
     if commit.prev != (point.prev.hex() if point.prev is not None else None):
         raise Refused("does not follow the last valid commit")
-    signer = _signer(point.roster, commit)
-    if signed is not None and not commits.is_signed(signed, commit, signer):
+    if not signed_by(_signer(point.roster, commit)):
         raise Refused("the signature does not hold")
     if memory.has_commit(commit.device, commit.id):
         raise Refused("repeats an earlier commit of this device")

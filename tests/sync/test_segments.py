@@ -10,12 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crypto.errors import FormatBroken, VerificationFailed
+from crypto.signatures_ahead import SignaturesAhead
 from store import events
+from store.canonical import canonical
 from store.commits import encode
 from store.names import SEGMENTS, SegmentName, segment_of, slot_name
 from store.segments import read_segment, segment_commits_max, write_segment
 from sync import log as log_module
 from sync import segment_writer
+from sync import segments as segments_module
 from sync.client import Client
 from sync.drafts import Content, DraftContext, draft
 from sync.gc import collect
@@ -300,6 +303,43 @@ def test_a_repeated_commit_is_void_in_a_segment_too(
     assert slot_name(6) not in slots_read(store)
     voids = [(slot.seq, slot.void_reason) for slot in cat.replica.slots() if slot.void_reason]
     assert [(5, "repeats an earlier commit of this device")] == voids
+
+
+@pytest.mark.parametrize("cores", ["one", "two", "two, one process killed"])
+def test_a_bad_signature_is_void_whoever_checks_it(
+    store: StrictStore, ana: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cores: str
+) -> None:
+    """Checked here, ahead in another process, or here after that process ended: the same slots are void, the same log is read."""
+    grow(ana, 4)
+    said = json.loads(store.get(slot_name(4)))
+    forged = {**said, "id": "ab" * 16, "seq": 5, "prev": sha256(store.get(slot_name(4))).hexdigest()}
+    forged["sig"] = said["sig"]
+    store.plant(slot_name(5), canonical(forged))
+    grow(ana, 2 * TAIL)
+    write_due(ana)
+    monkeypatch.setattr(log_module, "judged_at_once", 3)
+    monkeypatch.setattr(segments_module, "worthwhile", lambda: cores != "one")
+    if "killed" in cores:
+        monkeypatch.setattr(SignaturesAhead, "answer", _ending(SignaturesAhead.answer, after=7))
+    cat = fresh(store, tmp_path / "cat")
+    cat.log.refresh()
+
+    assert ana.log.point == cat.log.point
+    voids = [(slot.seq, slot.void_reason) for slot in cat.replica.slots() if slot.void_reason]
+    assert [(5, "the signature does not hold")] == voids
+
+
+def _ending(
+    answer: Callable[[SignaturesAhead, int], bool | None], after: int
+) -> Callable[[SignaturesAhead, int], bool | None]:
+    """Answers until the process is killed."""
+
+    def ends(self: SignaturesAhead, number: int) -> bool | None:
+        if number == after:
+            self._process.kill()
+        return answer(self, number)
+
+    return ends
 
 
 def test_a_flood_of_lies_costs_a_few_reads(store: StrictStore, ana: Client, tmp_path: Path) -> None:
