@@ -47,14 +47,15 @@ class DirectoryStore:
     """A bucket prefix as a folder. Safe for several threads and processes on a filesystem with atomic link(2)."""
 
     def __init__(self, root: Path) -> None:
-        """Use `root`, made if its parent exists: a disk that is not mounted must not be mistaken for an empty bucket."""
+        """Use `root`, made if its parent exists: a disk that is not mounted must not be mistaken for an empty bucket.
+
+        Opening asks nothing of the disk: what needs no bucket works while it is away. Every request then says so.
+        """
         self._root = root.resolve()
         try:
             self._root.mkdir(exist_ok=True)
-        except FileNotFoundError as error:
-            raise StoreRefused(
-                f"{self._root.parent}: no such folder", hint="make it first, or mount the disk it is on"
-            ) from error
+        except FileNotFoundError:
+            return
         except OSError as error:
             raise _error_of(str(self._root), error) from error
 
@@ -169,6 +170,10 @@ class DirectoryStore:
         try:
             return os.open(self._root, _FOLDER)
         except FileNotFoundError as error:
+            if not self._root.parent.exists():  # asking again a moment later mounts no disk
+                raise StoreRefused(
+                    f"{self._root.parent}: no such folder", hint="make it first, or mount the disk it is on"
+                ) from error
             raise StoreError(
                 f"{self._root}: the bucket folder is gone", hint="is its disk mounted?"
             ) from error

@@ -56,6 +56,19 @@ class HybridProvider(LocalProvider):
         self._client.replica.set_note(note_last_sync, datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))
         return report
 
+    def is_idle(self) -> bool:
+        """Whether a sync would find nothing to do, for one GET: nothing to push, settle or take in, no new slot.
+
+        It looks past the pinned head only; that the head still stands is checked by `sync`.
+        """
+        with self._client.alone():
+            replica = self._client.replica
+            if replica.journal() is not None or replica.manifests("pending"):
+                return False
+            if self._client.log.point.roster is None or self._pusher(_silent).anything():
+                return False
+            return self._client.log.catch_up() == 0
+
     def pull(self, progress: ProgressSeen | None = None) -> SyncReport:
         """Only take in what others pushed."""
         with self._client.alone():

@@ -95,6 +95,10 @@ class Pusher:
                     planned.append(entry)
         return planned
 
+    def anything(self) -> bool:
+        """Whether `push` would send anything."""
+        return any(self._anything(kind, space_of(self.client, kind)) for kind in ("team", "private"))
+
     def _space(self, kind: SpaceKind) -> bytes | None:
         """The space to push into; the private one is made, or its key renewed, when something is to go there."""
         space = space_of(self.client, kind)

@@ -145,6 +145,12 @@ COMMANDS: Final = (
         "tapes storage sync --dry-run",
     ),
     _Command(
+        "watch",
+        "watch",
+        "Import and sync in the background, until it is told to end.",
+        "tapes watch --install",
+    ),
+    _Command(
         "team create",
         "team_create",
         "Found a team in the configured bucket.",

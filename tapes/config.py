@@ -3,12 +3,13 @@
 import difflib
 import os
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal, cast
 
 from crypto.errors import TapesError, UsageError
+from tapes.commands.spans import seconds_of
 
 Visibility = Literal["team", "private"]
 Origin = Literal["flag", "env", "file", "default"]
@@ -24,11 +25,23 @@ class Setting:
     about: str
     choices: tuple[str, ...] | None = None
     default: str | None = None
+    check: Callable[[str], object] | None = None  # UsageError, with a hint, for a text that means nothing
 
     @property
     def env(self) -> str:
         """The variable that overrides the file, as TAPES_STORAGE_BUCKET."""
         return "TAPES_" + self.key.upper().replace(".", "_").replace("-", "_")
+
+
+sync_interval_seconds_min: Final = 1
+
+
+def sync_interval_seconds(text: str) -> int:
+    """The seconds between two rounds of `tapes watch`; UsageError for what is none."""
+    seconds = seconds_of(text, "an interval of")
+    if seconds < sync_interval_seconds_min:
+        raise UsageError(f"an interval of {text!r} is too short", hint="give 1s or more, as 60s or 15m")
+    return seconds
 
 
 SETTINGS: Final = (
@@ -38,6 +51,18 @@ SETTINGS: Final = (
     Setting("storage.bucket", "s3://bucket/prefix or file:///path"),
     Setting("storage.endpoint_url", "an S3 that is not Amazon's, as https://minio.example:9000"),
     Setting("storage.region", "the S3 region"),
+    Setting(
+        "storage.sync_interval",
+        "how often `tapes watch` imports and syncs, as 60s or 15m",
+        default="60s",
+        check=sync_interval_seconds,
+    ),
+    Setting(
+        "storage.sync_on_close",
+        "whether `tapes watch` syncs once more when it ends",
+        ("true", "false"),
+        "true",
+    ),
     Setting(_VISIBILITY, "who can read what is pushed", ("team", "private"), "private"),
     Setting("keys.vault", "where device keys rest; decided by `tapes init`", ("os", "file"), "file"),
     Setting("ui.color", "colours in the terminal", ("auto", "always", "never"), "auto"),
@@ -157,6 +182,8 @@ def _flatten(path: Path, document: Mapping[str, Any]) -> dict[str, str]:
         for name, value in entries.items():
             alone = name is None or (section == _VISIBILITY and name == _ALL_PROJECTS)
             key = section if alone else f"{section}.{name}"
+            if isinstance(value, bool):
+                value = str(value).lower()  # noqa: PLW2901 - `true` is how TOML says it
             if not isinstance(value, str):
                 raise UsageError(f"{key} in {path} is not text", hint=f'write it in quotes, as {key} = "…"')
             try:
@@ -183,6 +210,11 @@ def _check(setting: Setting, value: str, where: str) -> None:
         raise UsageError(f"{where}: {value!r} is not possible", hint="choose " + " or ".join(setting.choices))
     if not value:
         raise UsageError(f"{where} is empty", hint=setting.about)
+    if setting.check is not None:
+        try:
+            setting.check(value)
+        except UsageError as error:
+            raise UsageError(f"{where}: {error.message}", hint=error.hint) from None
     if any("\ud800" <= char <= "\udfff" for char in where + value):  # argv bytes that are no UTF-8
         raise UsageError("a setting must be UTF-8 text", hint="check the terminal's encoding (LANG, LC_ALL)")
 

@@ -61,6 +61,16 @@ class Home:
         """What the one process that writes holds."""
         return self.path / "writing.lock"
 
+    @property
+    def watch_lock(self) -> Path:
+        """What the home's one watch holds."""
+        return self.path / "watching.lock"
+
+    @property
+    def watch_state(self) -> Path:
+        """What the watch says it does."""
+        return self.path / "watching.json"
+
 
 def current_home(environ: Mapping[str, str] | None = None) -> Home:
     """The home of this run: TAPES_HOME, else ~/.tapes."""

@@ -5,6 +5,7 @@ from typing import Any
 from sync.hybrid import HybridProvider
 from sync.providers import SyncStatus
 from tapes.commands.desk import Desk
+from tapes.watching.state import read_state
 
 
 def hybrid(desk: Desk) -> HybridProvider:
@@ -27,6 +28,7 @@ def standing(desk: Desk, status: SyncStatus | None) -> dict[str, Any]:
         "pending_push": status.pending_push if status else 0,
         "pending_pull": status.pending_pull if status else 0,
         "last_sync_at": status.last_sync_at if status else None,
+        "watch": read_state(desk.run.home.watch_state, desk.run.home.watch_lock),
         "requests": traffic.requests(),
         "bytes": traffic.bytes(),
     }

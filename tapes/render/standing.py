@@ -20,6 +20,30 @@ def standing_lines(fields: Mapping[str, Any]) -> Iterator[str]:
     yield f"to push    {fields['pending_push']} turns"
     yield f"to pull    {fields['pending_pull']} manifests known of and not taken in"
     yield f"last sync  {figures.moment(fields['last_sync_at'])}"
+    yield from watch_lines(fields["watch"])
+
+
+def watch_lines(watch: Mapping[str, Any] | None) -> Iterator[str]:
+    """What the watch does, service by service; `watch` is its JSON."""
+    if watch is None or not watch["running"]:
+        ended = watch is not None and watch["ended_at"]
+        since = f" since {figures.moment(ended)}" if ended else ", and was killed" if watch else ""
+        yield f"watch      not running{since} (tapes watch, or tapes watch --install)"
+        return
+    yield f"watch      process {watch['pid'] or '?'}, since {figures.moment(watch['started_at'])}"
+    for name, service in watch["services"].items():
+        yield f"  {name:<8} {_service_line(service)}"
+
+
+def _service_line(service: Mapping[str, Any]) -> str:
+    parts = [service["doing"] + (f" ({service['step']})" if service["step"] else "")]
+    if service["last_success_at"]:
+        parts.append(f"last success {figures.moment(service['last_success_at'])}")
+    if service["last_error"]:
+        parts.append(f"{service['failures']} failures in a row, the last: {service['last_error']['message']}")
+    if service["next_try_at"]:
+        parts.append(f"next try {figures.clock(service['next_try_at'])}")
+    return "; ".join(parts)
 
 
 def sync_lines(report: SyncReport, fields: Mapping[str, Any]) -> Iterator[str]:

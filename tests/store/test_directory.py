@@ -233,9 +233,15 @@ def test_a_vanished_bucket_is_not_an_empty_one(tmp_path: Path) -> None:
 
 
 def test_a_bucket_on_a_disk_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    """Only the last part of the path is made: a missing mount point is told, not replaced by an empty folder."""
-    with pytest.raises(StoreRefused, match="no such folder"):
-        DirectoryStore(tmp_path / "media" / "bucket")
+    """Only the last part of the path is made: a missing mount point is told at the first request, and no folder put there."""
+    store = DirectoryStore(tmp_path / "media" / "bucket")
+    for call in (
+        lambda: store.get(SLOT),
+        lambda: list(store.list("")),
+        lambda: store.put_if_absent(SLOT, b"x"),
+    ):
+        with pytest.raises(StoreRefused, match="no such folder"):
+            call()
     assert list(tmp_path.iterdir()) == []
 
 

@@ -89,6 +89,9 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     given["dry run"] = ada.json("storage", "sync", "--dry-run")
     given["storage sync"] = ada.json("storage", "sync")
     given["storage status"] = ada.json("storage", "status")
+    given["watch"] = ada.json("watch", "--once")
+    given["storage status after a watch"] = ada.json("storage", "status")
+    given["watch --install"] = ada.json("watch", "--install", "--systemd", "--dry-run")
     given["team invite"] = ada.json("team", "invite")
     (folder / "link").write_text(given["team invite"]["link"])
     given["team join"] = bob.json("team", "join", "--link-file", folder / "link")
@@ -155,6 +158,15 @@ def test_every_command_answers_as_documented(command: str, answers: dict[str, An
     shown = _documented()[command]
     assert "string" == shown["schema"]
     assert re.fullmatch(r"tapes/[a-z-]+/0", answers[command]["schema"])
+
+
+def test_a_watch_shows_in_the_status_as_documented(answers: dict[str, Any]) -> None:
+    """After a watch `storage status` tells of it, and the answer of --install is documented too."""
+    _hold("storage status", answers["storage status after a watch"])
+    _hold("watch --install", answers["watch --install"])
+    watch = answers["storage status after a watch"]["watch"]
+
+    assert (False, {"import", "sync"}) == (watch["running"], set(watch["services"]))
 
 
 def test_a_dry_run_lists_its_plan_and_changes_nothing(answers: dict[str, Any]) -> None:

@@ -1,0 +1,1 @@
+"""`tapes watch`: one process per home that imports and syncs in the background, made of small services."""

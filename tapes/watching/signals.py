@@ -1,0 +1,46 @@
+"""Signals as a queue that the main thread reads.
+
+A handler that set an `Event` could meet the very lock it needs held by the code it interrupted; here the interpreter writes
+the signal's number into a pipe, and no code of ours runs inside a handler.
+"""
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Final
+
+_WANTED: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+
+class Signals:
+    """The signals that came, in their order."""
+
+    def __init__(self, pipe: int) -> None:
+        self._pipe = pipe
+
+    def next(self) -> int:
+        """Wait for the next one."""
+        return os.read(self._pipe, 1)[0]
+
+
+@contextmanager
+def caught() -> Iterator[Signals]:
+    """SIGTERM, SIGINT and SIGHUP go to the queue as long as the block runs; only in the main thread."""
+    out, into = os.pipe()
+    os.set_blocking(into, False)
+    before = signal.set_wakeup_fd(into, warn_on_full_buffer=False)
+    handlers = {number: signal.signal(number, _nothing) for number in _WANTED}
+    try:
+        yield Signals(out)
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        signal.set_wakeup_fd(before)
+        os.close(out)
+        os.close(into)
+
+
+def _nothing(_number: int, _frame: FrameType | None) -> None:
+    """Only so that the signal is neither fatal nor ignored."""
