@@ -138,12 +138,15 @@ class Roster:
 
     def _recipients_of(self, space: Space) -> frozenset[bytes]:
         if space.owner is not None:
-            return self._keys_of_member(self.members[space.owner])
+            return self._keys_of([self.members[space.owner]])
         keys = frozenset(i.keys.x25519 for i in self.invites.values() if i.open)
-        return keys.union(*(self._keys_of_member(m) for m in self.active_members()))
+        return keys | self._keys_of(self.active_members())
 
-    def _keys_of_member(self, member: Member) -> frozenset[bytes]:
-        return frozenset([member.keys.x25519, *(d.keys.x25519 for d in self.devices_of(member.id))])
+    def _keys_of(self, members: list[Member]) -> frozenset[bytes]:
+        """Recovery keys and unrevoked devices; one look at each device, for teams have thousands."""
+        ids = {member.id for member in members}
+        devices = (d.keys.x25519 for d in self.devices.values() if d.member in ids and d.revoked_seq is None)
+        return frozenset((*(member.keys.x25519 for member in members), *devices))
 
     def put(
         self, table: Literal["members", "devices", "spaces", "invites"], key: bytes, value: object
