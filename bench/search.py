@@ -74,7 +74,7 @@ def build(path: Path, nodes: list[tuple[Node, str]]) -> WordIndex:
     index = WordIndex.open(path, key)
     waiting = iter(nodes)
     while batch := list(islice(waiting, nodes_per_batch)):
-        turns = [(bytes.fromhex(node.hash), turn_of(text, 1)) for node, text in batch]
+        turns = [(bytes.fromhex(node.hash), turn_of(text)) for node, text in batch]
         with index.transaction():
             for node_hash, turn in turns:
                 index.add(node_hash, turn)

@@ -18,7 +18,7 @@ class Condition:
 
 
 def condition(chosen: SessionFilter, clock: Clock) -> Condition:
-    """The filter without `text` and `tool`, which are answered from texts. No part of a value ever becomes SQL."""
+    """The filter without `text`, which texts answer, and `tool`, which rows of turns do. No part of a value ever becomes SQL."""
     terms = [*_labels(chosen), *_times(chosen, clock), *_amounts(chosen)]
     terms += [Condition(_FEATURES[feature], ()) for feature in chosen.has]
     if chosen.status:

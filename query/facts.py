@@ -10,13 +10,13 @@ Status by the rules of the Go tapes v0.4.0, first match wins; docs/search.md sta
     unknown     anything else
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Final
 
 import pyarrow as pa
 
-from query.condition import condition
+from query.condition import condition, like_pattern
 from query.engine import Engine
 from query.filter import SessionFilter, Status
 from query.forest import nowhere
@@ -28,6 +28,12 @@ from query.source import Source
 _STOPPED: Final = frozenset({"stop", "end_turn", "end-turn", "eos"})
 _CUT_OFF: Final = frozenset({"length", "max_tokens", "content_filter", "tool_use", "tool_use_response"})
 _SECOND_US: Final = 1_000_000
+# Few sets of tools are called by a million rows: each is looked at once.
+_CALLING: Final = r"""
+WITH used AS (SELECT tools, unnest(string_split(tools, chr(10))) AS tool FROM (SELECT DISTINCT tools FROM rows)),
+    meant AS (SELECT DISTINCT tools FROM used JOIN patterns ON lower(tool) LIKE lower(pattern) ESCAPE '\')
+SELECT id FROM rows JOIN meant USING (tools)
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,29 +62,32 @@ class Chosen:
         return tuple(facts_of(self.paths.known[number]) for number in self.numbers)
 
 
-ToolFinder = Callable[
-    [Sequence[str]], Collection[int]
-]  # names of tools → ids of rows that may call one of them
-
-
 def choose(
     source: Source,
     chosen: SessionFilter,
     clock: Clock,
     names: Mapping[str, str],
-    tools: ToolFinder | None = None,
     paths: Paths | None = None,
 ) -> Chosen:
     """The sessions a filter means, by everything but its text. `names`: what members call themselves, by hex id.
 
-    `tools` is asked only when the filter names tools. `paths`: those of this very source, from a process that asks it again.
+    `paths`: those of this very source, from a process that asks it again.
     """
     paths = paths or read_paths(source.engine)
     passing = _passing(source.engine, chosen, clock, paths.known, names)
-    if chosen.tool and tools is not None:
-        through = segments_below(paths, tools(chosen.tool))
+    if chosen.tool:
+        through = segments_below(paths, calling(source.engine, chosen.tool))
         passing = [number for number in passing if through[paths.known[number].segment]]
     return Chosen(paths, tuple(passing))
+
+
+def calling(engine: Engine, tools: Sequence[str]) -> list[int]:
+    """The ids of the rows that call a tool of one of these names; in them * and ? stand for anything."""
+    patterns = pa.table(
+        {"pattern": [like_pattern(tool) for tool in tools]}, pa.schema([("pattern", pa.string())])
+    )
+    with engine.table("patterns", patterns):
+        return engine.integers(_CALLING)
 
 
 def facts_of(path: Path) -> SessionFacts:

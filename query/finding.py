@@ -14,7 +14,7 @@ from query.filter import SessionFilter
 from query.fuzzy import fuzzy_score
 from query.grammar import parse_line
 from query.paths import Paths, read_paths
-from query.search import Asked, Found, search, shown_sessions, tools_in
+from query.search import Asked, Found, search, shown_sessions
 from query.source import Source
 from query.texts import Texts
 from query.words import Words
@@ -65,9 +65,8 @@ class Finder:
     ) -> tuple[list[Found], int]:
         """Sessions whose label has the letters, best first, as many as there is room for; and how many there are."""
         asked = self.asked
-        tools = tools_in(self.source, self.words)
         unworded = chosen.model_copy(update={"text": None})
-        passing = choose(self.source, unworded, asked.clock, asked.names, tools, self._paths)
+        passing = choose(self.source, unworded, asked.clock, asked.names, self._paths)
         scored = []
         for place, number in enumerate(passing.numbers):
             session_id = passing.paths.known[number].head.hash

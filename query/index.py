@@ -9,7 +9,7 @@ Every page is encrypted (ChaCha20-Poly1305 under a key of this device's): what o
 is filled in small transactions, so a kill loses a moment's work and a search may run meanwhile.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, Self
@@ -35,7 +35,7 @@ _version: Final = schema_version * 1000 + tokenizer_version
 # of a word.
 _SCHEMA: Final = f"""
 CREATE TABLE docs (id INTEGER PRIMARY KEY, hash BLOB NOT NULL UNIQUE) STRICT;
-CREATE VIRTUAL TABLE words USING fts5(text, tools, content='', tokenize='ascii');
+CREATE VIRTUAL TABLE words USING fts5(told, tools, content='', tokenize='ascii');
 CREATE TABLE units (seq INTEGER PRIMARY KEY, done INTEGER NOT NULL) STRICT;
 CREATE TABLE marks (name TEXT PRIMARY KEY, row INTEGER NOT NULL, hash TEXT NOT NULL) STRICT;
 PRAGMA application_id = {application_id};
@@ -44,7 +44,7 @@ PRAGMA user_version = {_version};
 _FIND: Final = "SELECT hash FROM words JOIN docs ON docs.id = words.rowid WHERE words MATCH ?"
 _RANK: Final = """
 SELECT hash, score FROM (
-    SELECT rowid AS id, -bm25(words, 1.0, 0.0) AS score FROM words WHERE words MATCH ? ORDER BY rowid DESC LIMIT ?
+    SELECT rowid AS id, -bm25(words) AS score FROM words WHERE words MATCH ? ORDER BY rowid DESC LIMIT ?
 ) JOIN docs USING (id)
 """
 
@@ -91,18 +91,16 @@ class WordIndex:
 
     # ── asking ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def find(self, query: Query) -> Iterator[bytes]:
+    def find(self, query: Query, *, in_tools: bool = False) -> Iterator[bytes]:
         """The nodes that match a query, each once."""
-        yield from self._hashes(_FIND, match_of(query))
+        with _errors_told(self._path):
+            for (node_hash,) in self._db.execute(_FIND, (match_of(query, in_tools=in_tools),)):
+                yield node_hash
 
-    def calling(self, tools: Sequence[Phrase]) -> Iterator[bytes]:
-        """The nodes with a call of one of these tools, each once."""
-        yield from self._hashes(_FIND, f"{{tools}} : ({' OR '.join(map(_quoted, tools))})")
-
-    def ranked(self, query: Query) -> list[tuple[bytes, float]]:
+    def ranked(self, query: Query, *, in_tools: bool = False) -> list[tuple[bytes, float]]:
         """(hash, score) of the newest `ranked_max` matches; the higher the score, the better (BM25)."""
         with _errors_told(self._path):
-            return list(self._db.execute(_RANK, (match_of(query), ranked_max)))
+            return list(self._db.execute(_RANK, (match_of(query, in_tools=in_tools), ranked_max)))
 
     def count(self) -> int:
         """How many nodes were looked at."""
@@ -135,10 +133,10 @@ class WordIndex:
             added = list(
                 self._db.execute("INSERT OR IGNORE INTO docs(hash) VALUES (?) RETURNING id", (node_hash,))
             )
-            if added and (turn.words or turn.tools):
+            if added and (turn.told or turn.tools):
                 self._db.execute(
-                    "INSERT INTO words(rowid, text, tools) VALUES (?,?,?)",
-                    (added[0][0], turn.words, turn.tools),
+                    "INSERT INTO words(rowid, told, tools) VALUES (?,?,?)",
+                    (added[0][0], turn.told, turn.tools),
                 )
 
     def units(self) -> dict[int, bool]:
@@ -166,11 +164,6 @@ class WordIndex:
                 (row, node_hash),
             )
 
-    def _hashes(self, sql: str, match: str) -> Iterator[bytes]:
-        with _errors_told(self._path):
-            for (node_hash,) in self._db.execute(sql, (match,)):
-                yield node_hash
-
 
 def remove_index(path: Path) -> None:
     """Delete the file and what SQLite keeps beside it."""
@@ -178,9 +171,10 @@ def remove_index(path: Path) -> None:
         path.with_name(path.name + end).unlink(missing_ok=True)
 
 
-def match_of(query: Query) -> str:
+def match_of(query: Query, *, in_tools: bool = False) -> str:
     """A query in FTS5's own words. A phrase is letters, digits and spaces, in quotes: nothing can break out."""
-    return f"{{text}} : ({' OR '.join(map(_alternative, query.alternatives))})"
+    columns = "tools" if in_tools else "told tools"
+    return f"{{{columns}}} : ({' OR '.join(map(_alternative, query.alternatives))})"
 
 
 def _alternative(one: Alternative) -> str:

@@ -1,6 +1,6 @@
 """Keeping the word index up with the local store and the log: only what is new, in small steps, in any number of processes."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from itertools import groupby, islice
 from operator import itemgetter
 from pathlib import Path
@@ -20,9 +20,7 @@ from sync.identity import Identity
 nodes_per_step: Final = 10_000  # of one transaction: a second searcher waits for no more than that: a second
 chars_per_step: Final = 32 * 1024 * 1024  # a turn may be very long
 _INDEX_KEY_LABEL: Final = b"tapes/v0/word-index"
-_PENDING: Final = (
-    "SELECT first_seq, hash, tool_calls FROM rows JOIN pending USING (first_seq) ORDER BY first_seq, id"
-)
+_PENDING: Final = "SELECT first_seq, hash FROM rows JOIN pending USING (first_seq) ORDER BY first_seq, id"
 
 Say = Callable[[str], None]
 Tell = Callable[[str, int, int], None]  # what is done, how much, of how much
@@ -76,8 +74,8 @@ def _take_local(index: WordIndex, source: Source, texts: Texts, tell: Tell) -> N
 
 def _take_local_step(index: WordIndex, texts: Texts, step: list[LocalFacts]) -> None:
     # Superseded turns are listed nowhere; one that some commit has all the same comes in with that commit.
-    calls = {bytes.fromhex(one.facts.hash): one.facts.tool_calls for one in step if not one.superseded}
-    _add(index, texts.of_local(calls), calls)
+    hashes = [bytes.fromhex(one.facts.hash) for one in step if not one.superseded]
+    _add(index, texts.of_local(hashes))
     with index.transaction():  # a kill before: the step is read again, and what is in already stays in once
         index.mark_local(step[-1].rowid, step[-1].facts.hash)
 
@@ -90,38 +88,35 @@ def _take_commits(index: WordIndex, texts: Texts, tell: Tell) -> None:
         raise IndexBroken("an earlier commit became readable")
     nodes = _first_brought(texts.source.engine, pending)
     for done, seq in enumerate(pending):
-        _take_commit(index, texts, seq, nodes.get(seq, {}))
+        _take_commit(index, texts, seq, nodes.get(seq, set()))
         tell("indexing commits", done + 1, len(pending))
 
 
-def _first_brought(engine: Engine, commits: list[int]) -> dict[int, dict[bytes, int]]:
-    """By commit: the nodes that came with it first, and how many tools each calls."""
+def _first_brought(engine: Engine, commits: list[int]) -> dict[int, set[bytes]]:
+    """By commit: the nodes that came with it first."""
     with engine.table("pending", pa.table({"first_seq": pa.array(commits, pa.int64())})):
         rows = engine.all(_PENDING) if commits else []
-    return {
-        seq: {node_hash: tool_calls for _, node_hash, tool_calls in group}
-        for seq, group in groupby(rows, key=itemgetter(0))
-    }
+    return {seq: {node_hash for _, node_hash in group} for seq, group in groupby(rows, key=itemgetter(0))}
 
 
-def _take_commit(index: WordIndex, texts: Texts, seq: int, calls: dict[bytes, int]) -> None:
+def _take_commit(index: WordIndex, texts: Texts, seq: int, nodes: set[bytes]) -> None:
     """One commit's nodes, as far as its texts can be read; what cannot is tried again next time."""
-    lacking = {node_hash for node_hash in calls if index.lacks(node_hash)}
+    lacking = {node_hash for node_hash in nodes if index.lacks(node_hash)}
     unread_before = len(texts.unread)
     found = dict(texts.of_local(lacking))
     found.update(texts.of_commit(seq, lacking - found.keys()))
     done = len(texts.unread) == unread_before
     if done:
         found.update(dict.fromkeys(lacking - found.keys(), ""))  # nothing was said in them
-    _add(index, iter(found.items()), calls)
+    _add(index, iter(found.items()))
     with index.transaction():
         index.mark_unit(seq, done=done)
 
 
-def _add(index: WordIndex, texts: Iterator[tuple[bytes, str]], calls: Mapping[bytes, int]) -> None:
+def _add(index: WordIndex, texts: Iterator[tuple[bytes, str]]) -> None:
     """Take texts in, a few at a time: they are read before the transaction, so that nobody waits for the reading."""
     for run in _runs(texts):
-        turns = [(node_hash, turn_of(text, calls[node_hash])) for node_hash, text in run]
+        turns = [(node_hash, turn_of(text)) for node_hash, text in run]
         with index.transaction():
             for node_hash, turn in turns:
                 index.add(node_hash, turn)

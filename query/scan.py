@@ -1,11 +1,19 @@
 """Looking words up by reading every text: slower than the index, and its measure."""
 
-from collections.abc import Callable, Iterator, Sequence
+import math
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Final
 
 from query.grammar import Phrase, Query
 from query.texts import Texts
-from query.words import Turn, has_phrase, matches, turn_of
+from query.words import Turn, matches, turn_of
+
+# BM25 as FTS5 counts it, so that an answer does not depend on whether there is an index.
+_SATURATION: Final = 1.2
+_LENGTH_WEIGHT: Final = 0.75
+_idf_min: Final = 1e-6  # a word of most turns says little, never less than nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,17 +22,45 @@ class Scan:
 
     texts: Texts
 
-    def find(self, query: Query) -> Iterator[bytes]:
+    def find(self, query: Query, *, in_tools: bool = False) -> Iterator[bytes]:
         """The nodes that match a query, each once."""
-        return self._where(lambda turn: matches(turn.words, query))
-
-    def calling(self, tools: Sequence[Phrase]) -> Iterator[bytes]:
-        """The nodes with a call of one of these tools, each once."""
-        return self._where(lambda turn: any(has_phrase(f" {turn.tools} ", tool) for tool in tools))
-
-    def _where(self, holds: Callable[[Turn], bool]) -> Iterator[bytes]:
-        engine = self.texts.source.engine
-        calls: dict[bytes, int] = dict(engine.all("SELECT hash, tool_calls FROM rows"))
-        for node_hash, text in self.texts.every(set(calls)):
-            if holds(turn_of(text, calls[node_hash])):
+        for node_hash, turn in self._turns():
+            if matches(turn, query, in_tools=in_tools):
                 yield node_hash
+
+    def ranked(self, query: Query, *, in_tools: bool = False) -> list[tuple[bytes, float]]:
+        """(hash, score) of all matches; the higher the score, the better."""
+        counters = [_counter(phrase) for one in query.alternatives for phrase in (*one.present, *one.absent)]
+        turns = words = 0
+        having = [0] * len(counters)
+        found: list[tuple[bytes, int, list[int]]] = []
+        for node_hash, turn in self._turns():
+            sought = [f" {turn.tools} "] if in_tools else [f" {turn.told} ", f" {turn.tools} "]
+            times = [sum(len(counter.findall(part)) for part in sought) for counter in counters]
+            length = len(turn.told.split()) + len(turn.tools.split())
+            turns, words = turns + (length > 0), words + length
+            having = [before + (count > 0) for before, count in zip(having, times, strict=True)]
+            if matches(turn, query, in_tools=in_tools):
+                found.append((node_hash, length, times))
+        weights = [max(_idf_min, math.log((turns - n + 0.5) / (n + 0.5))) for n in having]
+        mean = words / max(1, turns)
+        return [(node_hash, _score(times, weights, length / mean)) for node_hash, length, times in found]
+
+    def _turns(self) -> Iterator[tuple[bytes, Turn]]:
+        engine = self.texts.source.engine
+        hashes = {node_hash for (node_hash,) in engine.all("SELECT hash FROM rows")}
+        for node_hash, text in self.texts.every(hashes):
+            yield node_hash, turn_of(text)
+
+
+def _counter(phrase: Phrase) -> re.Pattern[str]:
+    """Every place of a phrase, also where two share their space."""
+    return re.compile(f" {re.escape(phrase.words)}" + ("" if phrase.prefix else "(?= )"))
+
+
+def _score(times: list[int], weights: list[float], length: float) -> float:
+    damping = _SATURATION * (1 - _LENGTH_WEIGHT + _LENGTH_WEIGHT * length)
+    return sum(
+        weight * count * (_SATURATION + 1) / (count + damping)
+        for count, weight in zip(times, weights, strict=True)
+    )

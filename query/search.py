@@ -1,4 +1,4 @@
-"""Search: words, filters and order in one plan; hits grouped by session, each turn once.
+"""Search: words, filters and order in one plan; hits grouped by session or one by one, each turn once.
 
 The words give node hashes (query/index.py or query/scan.py); DuckDB joins them with the rows that this member may see, so that
 what is superseded, another space's or gone drops out; the filter gives sessions; a turn that forks share is shown in the newest
@@ -7,7 +7,7 @@ of the sessions it is in.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final, Literal, Protocol, runtime_checkable
+from typing import Any, Final, Literal
 
 import pyarrow as pa
 
@@ -22,9 +22,13 @@ from query.snippets import Snippet, snippet_of
 from query.source import Source
 from query.texts import Texts
 from query.titles import title_of
-from query.words import Words, tool_phrase
+from query.words import Words
+from store.texts import told_and_tools, unmarked
 
 Order = Literal["date", "relevance", "cost", "duration", "tokens"]
+Scope = Literal[
+    "session", "turn", "tool"
+]  # hits by session; one by one; one by one, of tool calls and results alone
 turns_shown: Final = 3  # of one session
 _MATCHED: Final = "SELECT id FROM rows JOIN found USING (hash)"
 _SCORED: Final = "SELECT id, score FROM rows JOIN found USING (hash)"
@@ -35,15 +39,6 @@ SELECT session, id, turn, hash, role, epoch_us(created_us) FROM (
     FROM steps JOIN rows USING (id)
 ) WHERE wanted ORDER BY session, turn
 """
-
-
-@runtime_checkable
-class RankedWords(Protocol):
-    """Words that know how well a node matches."""
-
-    def ranked(self, query: Query) -> list[tuple[bytes, float]]:
-        """(hash, score) of the newest matches; the higher, the better."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +54,10 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A session with its matching turns: how many, and the first few of them. None match where no words were asked for."""
+    """A session with its matching turns: how many, and the first few of them. None match where no words were asked for.
+
+    In a search for turns: a session with one of them.
+    """
 
     session: SessionFacts
     title: str | None
@@ -69,7 +67,7 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a search found: the sessions shown, how many there are, and how many turns match in all of them."""
+    """What a search found: what is shown, in how many sessions something was found, and how many turns match in all of them."""
 
     found: tuple[Found, ...]
     sessions: int
@@ -78,48 +76,60 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A search. `limit`: sessions shown at most."""
+    """A search. `limit`: sessions, or turns where those are the scope, shown at most."""
 
     chosen: SessionFilter
     clock: Clock
     names: Mapping[str, str]  # what members call themselves, by hex id
     order: Order = "date"
     limit: int = 20
+    scope: Scope = "session"
 
 
 @dataclass(frozen=True, slots=True)
 class _Group:
-    """A chosen session (its place in Chosen) and the ids of the turns it shows, best first."""
+    """A chosen session (its place in Chosen) and the ids of the turns found in it, best first."""
 
     place: int
     turns: tuple[int, ...]
-    score: float
+    score: float  # of the best
+    scores: tuple[float, ...] = ()  # of each turn
+
+    @property
+    def scored(self) -> Iterator[tuple[int, float]]:
+        """Each turn with its score."""
+        return zip(self.turns, self.scores, strict=True)
 
 
 def search(source: Source, asked: Asked, words: Words, texts: Texts, paths: Paths | None = None) -> Answer:
     """Sessions that pass the filter and, where words are asked for, have turns that match. UsageError for a bad query.
 
+    Turns as a scope need words.
+
     `paths`: those of this very source, from a process that searches it again and again.
     """
     text = asked.chosen.text
     query = parse_words(text) if text is not None else None
-    chosen = choose(source, asked.chosen, asked.clock, asked.names, tools_in(source, words), paths)
-    groups = (
-        _all_of(chosen) if query is None else _grouped(chosen, _scores(source, query, words, asked.order))
-    )
+    chosen = choose(source, asked.chosen, asked.clock, asked.names, paths)
+    in_tools = asked.scope == "tool"
+    if query is None:
+        if asked.scope != "session":
+            raise UsageError("a search for turns needs words", hint="give words, or leave the scope out")
+        groups = _all_of(chosen)
+    else:
+        groups = _grouped(chosen, _scores(source, query, words, asked.order, in_tools=in_tools))
+    sessions, matches = len(groups), sum(len(group.turns) for group in groups)
+    if asked.scope != "session":
+        groups = [_Group(one.place, (turn,), score) for one in groups for turn, score in one.scored]
     ordered = sorted(groups, key=_key_of(asked.order, chosen))
-    shown = _shown(source, chosen, ordered[: asked.limit], query, texts)
-    return Answer(tuple(shown), len(ordered), sum(len(group.turns) for group in ordered))
+    shown = _shown(source, chosen, ordered[: asked.limit], query, texts, in_tools=in_tools)
+    return Answer(tuple(shown), sessions, matches)
 
 
 def shown_sessions(source: Source, chosen: Chosen, places: Sequence[int], texts: Texts) -> Iterator[Found]:
     """Some of the chosen sessions, by their place, as a search without words shows them."""
-    return _shown(source, chosen, [_Group(place, (), 0.0) for place in places], None, texts)
-
-
-def tools_in(source: Source, words: Words) -> Callable[[Sequence[str]], list[int]]:
-    """Finds the rows whose nodes may call some tools."""
-    return lambda names: _ids(source, words.calling([tool_phrase(name) for name in names]))
+    groups = [_Group(place, (), 0.0) for place in places]
+    return _shown(source, chosen, groups, None, texts, in_tools=False)
 
 
 def _ids(source: Source, hashes: Iterable[bytes]) -> list[int]:
@@ -128,13 +138,11 @@ def _ids(source: Source, hashes: Iterable[bytes]) -> list[int]:
         return [node for (node,) in source.engine.all(_MATCHED)]
 
 
-def _scores(source: Source, query: Query, words: Words, order: Order) -> dict[int, float]:
+def _scores(source: Source, query: Query, words: Words, order: Order, *, in_tools: bool) -> dict[int, float]:
     """Matching rows; their scores where the order asks for them."""
     if order != "relevance":
-        return dict.fromkeys(_ids(source, words.find(query)), 0.0)
-    if not isinstance(words, RankedWords):
-        raise UsageError("an order by relevance needs the word index", hint="tapes reindex, or --sort date")
-    ranked = words.ranked(query)
+        return dict.fromkeys(_ids(source, words.find(query, in_tools=in_tools)), 0.0)
+    ranked = words.ranked(query, in_tools=in_tools)
     columns = {"hash": [row[0] for row in ranked], "score": [row[1] for row in ranked]}
     schema = pa.schema([("hash", pa.binary()), ("score", pa.float64())])
     with source.engine.table("found", pa.table(columns, schema=schema)):
@@ -156,7 +164,7 @@ def _grouped(chosen: Chosen, scores: Mapping[int, float]) -> list[_Group]:
     groups = []
     for place, nodes in turns.items():
         nodes.sort(key=lambda node: (-scores[node], -forest.position[node]))
-        groups.append(_Group(place, tuple(nodes), scores[nodes[0]]))
+        groups.append(_Group(place, tuple(nodes), scores[nodes[0]], tuple(scores[node] for node in nodes)))
     return groups
 
 
@@ -177,46 +185,60 @@ def _key_of(order: Order, chosen: Chosen) -> Callable[[_Group], tuple[float, int
 
 
 def _shown(
-    source: Source, chosen: Chosen, groups: Sequence[_Group], query: Query | None, texts: Texts
+    source: Source,
+    chosen: Chosen,
+    groups: Sequence[_Group],
+    query: Query | None,
+    texts: Texts,
+    *,
+    in_tools: bool,
 ) -> Iterator[Found]:
     hits = _hits(source, chosen, groups)
     prompts = {group.place: _path_of(chosen, group).whole.prompts for group in groups}
-    wanted = {bytes.fromhex(hit.node) for found in hits.values() for hit in found}
+    wanted = {bytes.fromhex(hit.node) for hit in hits.values()}
     wanted.update(prompt for hashes in prompts.values() for prompt in hashes)
     said = dict(texts.every(wanted)) if wanted else {}
     phrases = query.sought if query is not None else ()
     for group in groups:
+        found = sorted((hits[node] for node in group.turns[:turns_shown]), key=lambda hit: hit.turn)
         marked = [
-            replace(hit, snippet=snippet_of(said.get(bytes.fromhex(hit.node), ""), phrases))
-            for hit in hits.get(group.place, ())
+            replace(hit, snippet=snippet_of(_seen(said.get(bytes.fromhex(hit.node), ""), in_tools), phrases))
+            for hit in found
         ]
-        title = title_of(said.get(prompt, "") for prompt in reversed(prompts[group.place]))
+        title = title_of(unmarked(said.get(prompt, "")) for prompt in reversed(prompts[group.place]))
         yield Found(facts_of(_path_of(chosen, group)), title, len(group.turns), tuple(marked))
 
 
-def _hits(source: Source, chosen: Chosen, groups: Sequence[_Group]) -> dict[int, list[Hit]]:
-    """The turns to show of each group, without their text, in the order they were said."""
-    columns: dict[str, list[Any]] = {"session": [], "step": [], "id": [], "wanted": []}
+def _seen(text: str, in_tools: bool) -> str:  # noqa: FBT001 - its one caller's own word
+    """What of a turn a snippet is cut from."""
+    return told_and_tools(text)[1] if in_tools else unmarked(text)
+
+
+def _hits(source: Source, chosen: Chosen, groups: Sequence[_Group]) -> dict[int, Hit]:
+    """The turns to show, by the id of their row, without their text. Each is shown in one session only."""
+    wanted: dict[int, set[int]] = {}
     for group in groups:
-        wanted = set(group.turns[:turns_shown])
-        for step, node in enumerate(_nodes_down_to(chosen, group)) if wanted else ():
-            for name, value in zip(columns, (group.place, step, node, node in wanted), strict=True):
+        if group.turns:
+            wanted.setdefault(group.place, set()).update(group.turns[:turns_shown])
+    columns: dict[str, list[Any]] = {"session": [], "step": [], "id": [], "wanted": []}
+    for place, nodes in wanted.items():
+        for step, node in enumerate(_nodes_down_to(chosen, place)):
+            for name, value in zip(columns, (place, step, node, node in nodes), strict=True):
                 columns[name].append(value)
     schema = pa.schema(
         [("session", pa.int64()), ("step", pa.int64()), ("id", pa.int64()), ("wanted", pa.bool_())]
     )
-    found: dict[int, list[Hit]] = {}
     with source.engine.table("steps", pa.table(columns, schema=schema)):
-        for place, _, turn, node_hash, role, at_us in source.engine.stream(_SHOWN):
-            hit = Hit(node_hash.hex(), turn, role, rfc3339(at_us), Snippet("", ()))
-            found.setdefault(place, []).append(hit)
-    return found
+        return {
+            node: Hit(node_hash.hex(), turn, role, rfc3339(at_us), Snippet("", ()))
+            for _, node, turn, node_hash, role, at_us in source.engine.stream(_SHOWN)
+        }
 
 
-def _nodes_down_to(chosen: Chosen, group: _Group) -> list[int]:
-    """The path of a group's session, root first."""
+def _nodes_down_to(chosen: Chosen, place: int) -> list[int]:
+    """The path of a chosen session, root first."""
     paths = chosen.paths
-    node, way = paths.forest.leaf[_path_of(chosen, group).segment], []
+    node, way = paths.forest.leaf[paths.known[chosen.numbers[place]].segment], []
     while node != nowhere:
         way.append(node)
         node = paths.parents[node]

@@ -18,7 +18,7 @@ from query.transcript import load
 from store.facts import micros
 from store.nodes import Node
 from store.parquet import storable_text
-from store.texts import searchable_text
+from store.texts import searchable_text, unmarked
 
 _batch_rows: Final = 10_000
 _batch_text_chars: Final = 8 * 1024 * 1024  # content is large: a batch closes at this, too
@@ -29,7 +29,8 @@ SELECT lower(hex(hash)) AS hash, lower(hex(parent)) AS parent, lower(hex(convers
     harness_session, project, agent, provider, model, role, kind, stop_reason, lower(hex(member)) AS member, space,
     timezone('UTC', created_us) AS created_at, input_uncached, cache_read, cache_write, output, cache_write_1h,
     cost_usd_micro, cost_source, cost_table, CAST(tool_calls AS BIGINT) AS tool_calls,
-    CAST(tool_errors AS BIGINT) AS tool_errors, git_activity, counted, verified
+    CAST(tool_errors AS BIGINT) AS tool_errors, git_activity, counted, verified,
+    string_split(tools, chr(10)) AS tools
 FROM rows JOIN chosen USING (id) ORDER BY created_us NULLS LAST, rows.hash
 """
 Row = dict[str, Any]
@@ -163,7 +164,7 @@ def _message_row(node: Node, conversation: str) -> Row:
         "conversation": conversation,
         "role": storable_text(role) if isinstance(role, str) else None,
         "created_at": _moment(node.created_at),
-        "text": searchable_text(node),
+        "text": unmarked(searchable_text(node)),
         "content": _json(node.bucket.get("content")),
     }
 

@@ -88,6 +88,9 @@ NODES: Final = TableShape(
             "counted", pa.bool_(), "false where another row logs the same model call: sum `WHERE counted`"
         ),
         Column("verified", pa.bool_(), "the hash fits an era that is known"),
+        Column(
+            "tools", pa.list_(pa.string()), "names of the tools that this turn calls, each once; null: none"
+        ),
     ),
     "created_at",
 )

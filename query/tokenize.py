@@ -11,9 +11,8 @@ import unicodedata
 from functools import cache
 from typing import Final
 
-tokenizer_version: Final = 1  # an index made by another one is rebuilt
+tokenizer_version: Final = 2  # an index made by another one is rebuilt
 word_chars_max: Final = 128  # longer ones (base64, minified code) are cut, so that none bloats the index
-tool_name_chars_max: Final = 128
 
 _ASCII: Final = {code: chr(code).lower() if chr(code).isalnum() else " " for code in range(128)}
 _LONG: Final = re.compile(rf"[^ ]{{{word_chars_max + 1},}}")
@@ -25,7 +24,6 @@ _UNSPACED: Final = (
     "\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff"
 )
 _EACH: Final = re.compile(f"([{_UNSPACED}])")
-_TOOL_LINE: Final = re.compile(rf"^[A-Za-z_][A-Za-z0-9_.:/-]{{0,{tool_name_chars_max - 1}}}$", re.MULTILINE)
 
 
 def normal(text: str) -> str:
@@ -35,19 +33,6 @@ def normal(text: str) -> str:
     else:
         words = " ".join(_EACH.sub(r" \1 ", _separators().sub(" ", _folded(text))).split())
     return _LONG.sub(lambda long: long[0][:word_chars_max], words)
-
-
-def tool_words(text: str) -> str:
-    """The words for the tools that a turn with tool calls may have called: of every line that could be a tool's name.
-
-    Searchable texts give a call's tool on a line of its own (store/texts.py), but do not mark it.
-    """
-    return " ".join(dict.fromkeys(word for line in _TOOL_LINE.findall(text) if (word := tool_word(line))))
-
-
-def tool_word(name: str) -> str:
-    """A tool's name as one word: letters and digits in lower case. `mcp__docs__search` is `mcpdocssearch`."""
-    return "".join(normal(name).split())[:word_chars_max]
 
 
 def _folded(text: str) -> str:

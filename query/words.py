@@ -1,62 +1,55 @@
 """Where words are looked up: the port that the index and the scan share. Both give the same answers."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from crypto.errors import UsageError
 from query.grammar import Alternative, Phrase, Query
-from query.tokenize import normal, tool_word, tool_words
+from query.tokenize import normal
+from store.texts import told_and_tools
 
 
 class Words(Protocol):
-    """Finds nodes by what was said. Hashes are 32 bytes; some may be of nodes that are not shown (any more)."""
+    """Finds nodes by what was said. Hashes are 32 bytes; some may be of nodes that are not shown (any more).
 
-    def find(self, query: Query) -> Iterator[bytes]:
+    `in_tools`: only what tools were told and answered is looked at.
+    """
+
+    def find(self, query: Query, *, in_tools: bool = False) -> Iterator[bytes]:
         """The nodes that match a query, each once."""
         ...
 
-    def calling(self, tools: Sequence[Phrase]) -> Iterator[bytes]:
-        """The nodes with a call of one of these tools, each once."""
+    def ranked(self, query: Query, *, in_tools: bool = False) -> list[tuple[bytes, float]]:
+        """(hash, score) of matches; the higher, the better (BM25). An index looks at the newest ones only."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """The words of one node."""
+    """The words of one node: what was said, and what tools were told and answered. No phrase goes from one into the other."""
 
-    words: str
+    told: str
     tools: str
 
 
-def turn_of(text: str, tool_calls: int) -> Turn:
-    """What of a node is searched."""
-    return Turn(normal(text), tool_words(text) if tool_calls else "")
+def turn_of(text: str) -> Turn:
+    """What of a node's searchable text is searched."""
+    told, tools = told_and_tools(text)
+    return Turn(normal(told), normal(tools))
 
 
-def tool_phrase(name: str) -> Phrase:
-    """A tool's name as it is looked up; it may end in `*`. UsageError for another pattern."""
-    prefix = name.endswith("*")
-    word = tool_word(name)
-    if not word or "*" in name[:-1] or "?" in name:
-        raise UsageError(
-            f"{name!r} is no tool's name", hint="a name, or the beginning of one and a *: mcp__docs*"
-        )
-    return Phrase(word, prefix)
-
-
-def matches(words: str, query: Query) -> bool:
+def matches(turn: Turn, query: Query, *, in_tools: bool = False) -> bool:
     """Whether a turn's words are what a query asks for."""
-    padded = f" {words} "
+    padded = [f" {words} " for words in ([turn.tools] if in_tools else [turn.told, turn.tools])]
     return any(_fits(padded, one) for one in query.alternatives)
 
 
-def has_phrase(padded: str, phrase: Phrase) -> bool:
-    """Whether words with a space at both ends contain a phrase."""
-    return f" {phrase.words}" + ("" if phrase.prefix else " ") in padded
-
-
-def _fits(padded: str, one: Alternative) -> bool:
-    return all(has_phrase(padded, phrase) for phrase in one.present) and not any(
-        has_phrase(padded, phrase) for phrase in one.absent
+def _fits(padded: list[str], one: Alternative) -> bool:
+    return all(_has(padded, phrase) for phrase in one.present) and not any(
+        _has(padded, phrase) for phrase in one.absent
     )
+
+
+def _has(padded: list[str], phrase: Phrase) -> bool:
+    sought = f" {phrase.words}" + ("" if phrase.prefix else " ")
+    return any(sought in words for words in padded)

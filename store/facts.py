@@ -5,8 +5,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from store.limits import label_bytes_max
 from store.nodes import Node
+from store.parquet import storable_text
 
+tool_name_chars_max = 128
 _GIT = re.compile(r"\bgit\s+(?:-\S+\s+)*(?:commit|push)\b")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -40,6 +43,7 @@ class NodeFacts:
     tool_calls: int
     tool_errors: int
     git_activity: bool
+    tools: str | None = None  # names of the tools called here, each once, one per line; None: none
 
 
 def facts_of(node: Node) -> NodeFacts:
@@ -72,6 +76,7 @@ def facts_of(node: Node) -> NodeFacts:
         tool_calls=sum(b.get("type") == "tool_use" for b in blocks),
         tool_errors=sum(b.get("type") == "tool_result" and b.get("is_error") is True for b in blocks),
         git_activity=any(map(_is_git, blocks)),
+        tools=_tools(blocks),
     )
 
 
@@ -100,6 +105,19 @@ def _is_git(block: dict[str, Any]) -> bool:
     tool_input = block.get("tool_input")
     command = tool_input.get("command") if isinstance(tool_input, dict) else None
     return block.get("type") == "tool_use" and isinstance(command, str) and bool(_GIT.search(command))
+
+
+def _tools(blocks: list[dict[str, Any]]) -> str | None:
+    """Names in the order of their first call, as many as fit whole into one label: a log may invent any number of them."""
+    names = (b.get("tool_name") for b in blocks if b.get("type") == "tool_use")
+    lines = (" ".join(name[:tool_name_chars_max].split()) for name in names if isinstance(name, str))
+    kept, size_bytes = [], 0
+    for line in dict.fromkeys(filter(None, lines)):
+        size_bytes += len(storable_text(line).encode()) + 1
+        if size_bytes > label_bytes_max:
+            break
+        kept.append(line)
+    return "\n".join(kept) or None
 
 
 def _list(value: Any) -> list[Any]:

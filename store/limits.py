@@ -21,6 +21,9 @@ block_bytes_large = 1 * MIB
 # The commit log (DESIGN §4)
 commit_bytes_max = 1 * MIB
 manifest_rows_max = 50_000  # rows in one manifest; a larger push becomes several commits
+label_bytes_max = (
+    512  # of one text column of a row in UTF-8; a log may say anything, and no row is to be a bomb
+)
 commit_leaves_max = 4_000  # leaves (conversations) in one commit: keeps it under commit_bytes_max
 commit_attempts_max = 200  # lost races before a push gives up and says so
 

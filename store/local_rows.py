@@ -24,12 +24,12 @@ INSERT INTO nodes (
     hash, hash_version, parent_hash, conversation, change, stored_bytes,
     harness, harness_session, usage_id, project, agent, provider, model, role, kind, stop_reason, created_us,
     input_uncached, cache_read, cache_write, cache_write_1h, output, cost_usd_micro, cost_source, cost_table,
-    tool_calls, tool_errors, git_activity
+    tool_calls, tool_errors, git_activity, tools
 ) VALUES (
     :hash, :hash_version, :parent_hash, :conversation, (SELECT coalesce(max(change), 0) + 1 FROM nodes), :stored_bytes,
     :harness, :harness_session, :usage_id, :project, :agent, :provider, :model, :role, :kind, :stop_reason, :created_us,
     :input_uncached, :cache_read, :cache_write, :cache_write_1h, :output, :cost_usd_micro, :cost_source, :cost_table,
-    :tool_calls, :tool_errors, :git_activity
+    :tool_calls, :tool_errors, :git_activity, :tools
 )
 """
 
@@ -49,7 +49,7 @@ SELECT
     id, conversation, superseded_by IS NOT NULL, stored_bytes,
     hash, hash_version, parent_hash, harness, harness_session, usage_id, project, agent, provider, model, role, kind,
     stop_reason, created_us, input_uncached, cache_read, cache_write, cache_write_1h, output,
-    cost_usd_micro, cost_source, cost_table, tool_calls, tool_errors, git_activity
+    cost_usd_micro, cost_source, cost_table, tool_calls, tool_errors, git_activity, tools
 FROM nodes
 """
 FACTS_AFTER: Final = _COLUMNS + " WHERE id > ? ORDER BY id LIMIT ?"

@@ -13,10 +13,10 @@ import pyarrow as pa
 
 from store.facts import NodeFacts
 from store.fields import int_json_max
+from store.limits import label_bytes_max
 from store.packs import FramePlace
 from store.parquet import storable_text
 
-label_bytes_max = 512  # of one text column in UTF-8; a longer label (a log may say anything) is cut, so that no row is a bomb
 count_max = int_json_max
 _batch_rows = 16_384  # rows turned into columns at once: bounds memory on a large local store
 
@@ -40,6 +40,7 @@ DICTIONARY_COLUMNS: Final = (
     *_LABELS,
     "cost_source",
     "cost_table",
+    "tools",
     "device",
     "member",
     "pack",
@@ -69,6 +70,7 @@ MANIFEST_SCHEMA: Final = pa.schema(
         _field("tool_calls", pa.int32(), null=False),
         _field("tool_errors", pa.int32(), null=False),
         _field("git_activity", pa.bool_(), null=False),
+        _field("tools", pa.string()),
         _field("stored_bytes", pa.int32(), null=False),
         _field("pack", _DIGEST),
         _field("frame_offset", pa.int64()),
@@ -153,7 +155,7 @@ def _facts_columns(facts: list[NodeFacts]) -> dict[str, list[Any]]:
         "parent": [bytes.fromhex(fact.parent_hash) if fact.parent_hash else None for fact in facts],
         "verified": [fact.hash_version is not None for fact in facts],
     }
-    for name in ("hash_version", *_LABELS, "cost_source", "cost_table"):
+    for name in ("hash_version", *_LABELS, "cost_source", "cost_table", "tools"):
         columns[name] = [_label(getattr(fact, name)) for fact in facts]
     for name in (*_TOKENS, "cost_usd_micro"):
         columns[name] = [_count(getattr(fact, name)) for fact in facts]

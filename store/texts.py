@@ -1,9 +1,11 @@
 """Texts: the searchable words of a push's nodes, in sealed Parquet objects of their own.
 
 Apart from the manifest because they are a hundred times larger, and lists and totals never need them. Row groups are small: a
-reader that knows the row decrypts and unpacks a few blocks, not the object.
+reader that knows the row decrypts and unpacks a few blocks, not the object. What a tool was told or answered stands between two
+control characters, so that it can be searched alone.
 """
 
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
@@ -29,13 +31,36 @@ _FORM: Final = TableFormat(
     rows_max=manifest_rows_max,
     raw_bytes_max=text_raw_bytes_max,
 )
+_TOOL_BEGIN: Final = "\x0e"
+_TOOL_END: Final = "\x0f"
+_MARKS: Final = re.compile(f"[{_TOOL_BEGIN}{_TOOL_END}]")
+_TOOL_PART: Final = re.compile(
+    f"{_TOOL_BEGIN}([^{_TOOL_END}]*){_TOOL_END}?"
+)  # one that is cut off goes to the end
+_TOOL_TYPES: Final = ("tool_use", "tool_result")
+_TOOL_FIELDS: Final = ("tool_name", "tool_input", "tool_output")
 
 
 def searchable_text(node: Node) -> str:
-    """What people can have seen of a turn: text, thinking, tool names, inputs and outputs, one per line, in the turn's order."""
+    """What people can have seen of a turn: text, thinking, tool names, inputs and outputs, one per line, in the turn's order.
+
+    Tool calls and results stand in marks; `told_and_tools` and `unmarked` read them.
+    """
     content = node.bucket.get("content")
     blocks = content if isinstance(content, list) else [content]
-    return storable_text("\n".join(part for block in blocks for part in _block_texts(block) if part))
+    return storable_text("\n".join(filter(None, map(_block_text, blocks))))
+
+
+def told_and_tools(text: str) -> tuple[str, str]:
+    """A searchable text apart: what people and models said, and what tools were told and answered."""
+    if _TOOL_BEGIN not in text:
+        return text, ""
+    return _TOOL_PART.sub("", text), "\n".join(_TOOL_PART.findall(text))
+
+
+def unmarked(text: str) -> str:
+    """A searchable text as it is shown."""
+    return _MARKS.sub("", text)
 
 
 def cut_texts(rows: Iterable[tuple[str, str]]) -> Iterator[list[tuple[str, str]]]:
@@ -70,6 +95,15 @@ def open_text(seal_key: SealKey, stored: bytes, name: str) -> pa.Table:
         )
     table, _ = read_table(open_sealed(seal_key, Kind.TEXT, stored, name), _FORM, name)
     return table
+
+
+def _block_text(block: Any) -> str:
+    """One block's lines. A mark inside is blanked: content must not pass for a tool's, nor hide from them."""
+    text = _MARKS.sub(" ", "\n".join(filter(None, _block_texts(block))))
+    is_tool = isinstance(block, dict) and (
+        block.get("type") in _TOOL_TYPES or any(name in block for name in _TOOL_FIELDS)
+    )
+    return f"{_TOOL_BEGIN}{text}{_TOOL_END}" if is_tool and text else text
 
 
 def _block_texts(block: Any) -> Iterator[str]:

@@ -29,7 +29,8 @@ CREATE TABLE nodes (
     cost_table TEXT,
     tool_calls INTEGER NOT NULL,
     tool_errors INTEGER NOT NULL,
-    git_activity INTEGER NOT NULL
+    git_activity INTEGER NOT NULL,
+    tools TEXT                              -- names of the tools called, each once, one per line
 ) STRICT;
 
 CREATE INDEX nodes_parent ON nodes (parent_hash);

@@ -66,9 +66,7 @@ def export(
     names = None if all_ or chosen_by != SessionFilter() else ids or ids_of_lines(_stdin(run))
     with Desk(run) as desk:
         source = desk.source()
-        chosen = (
-            _filtered(desk, source, chosen_by, filters) if names is None else sessions_named(source, names)
-        )
+        chosen = _filtered(source, chosen_by, filters) if names is None else sessions_named(source, names)
         about = about_export(source, _filter_record(names, chosen_by, filters))
         _write(Loader(source), chosen, about, wanted, kind, output)
     _answer(run, kind, wanted, chosen, output)
@@ -128,8 +126,8 @@ def _stdin(run: Run) -> Iterable[str]:
     return sys.stdin
 
 
-def _filtered(desk: Desk, source: Source, chosen_by: SessionFilter, filters: FilterFlags) -> list[Session]:
-    found, _ = listed_sessions(desk, source, chosen_by, filters.clock())
+def _filtered(source: Source, chosen_by: SessionFilter, filters: FilterFlags) -> list[Session]:
+    found, _ = listed_sessions(source, chosen_by, filters.clock())
     return sorted(found.sessions, key=lambda session: session.id)
 
 

@@ -8,7 +8,7 @@ from cyclopts import Parameter
 from crypto.errors import UsageError
 from query.filter import SessionFilter
 from query.index import ranked_max
-from query.search import Answer, Asked, Order
+from query.search import Answer, Asked, Order, Scope
 from query.search import search as search_for
 from query.texts import Texts
 from tapes.commands.context import Flags, begin, no_flags
@@ -29,6 +29,9 @@ def search(
     limit: Annotated[
         int | None, Parameter(help=f"Sessions at most, up to {limit_max}; else {limit_default}.")
     ] = None,
+    scope: Annotated[
+        Scope, Parameter(help="session, or turn: each turn by itself; tool: only tool calls and results.")
+    ] = "session",
     interactive: Annotated[
         bool, Parameter(name=["--interactive", "-i"], help="Choose on the screen; prints the ids.")
     ] = False,
@@ -40,6 +43,8 @@ def search(
     if limit is not None and not 1 <= limit <= limit_max:
         raise UsageError(f"--limit is 1 to {limit_max}")
     if interactive:
+        if scope != "session":
+            raise UsageError("-i lists sessions", hint="leave --scope out")
         return _interactive(" ".join(words), sort, limit, filters, flags, scan=scan)
     chosen, clock = filters.chosen(" ".join(words)), filters.clock()
     if chosen == SessionFilter():
@@ -50,18 +55,21 @@ def search(
     with Desk(run) as desk:
         source = desk.source()
         texts = Texts(source)
-        asked = Asked(chosen, clock, names_of(source.client), sort, limit or limit_default)
+        asked = Asked(chosen, clock, names_of(source.client), sort, limit or limit_default, scope)
         answer = ask_words(desk, texts, lambda found: search_for(source, asked, found, texts), scan=scan)
         warn_unread(desk, texts)
         unread = sorted(texts.unread)
+    # Without an index every match is ranked.
+    indexed = not scan and run.home.identity.exists()
+    ranked_newest = ranked_max if sort == "relevance" and indexed and chosen.text is not None else None
     if flags.json:
-        run.out.answer("search", _fields(asked, answer, unread))
+        run.out.answer("search", _fields(asked, answer, unread, ranked_newest))
         return 0
     if run.out.stdout.is_terminal:
-        run.out.show(*terminal_results(answer, asked.names))
+        run.out.show(*terminal_results(answer, asked))
     else:
-        run.out.lines(piped_results(answer, asked.names))
-    run.out.say(answer_line(answer, asked))
+        run.out.lines(piped_results(answer, asked))
+    run.out.say(answer_line(answer, asked, ranked_newest))
     return 0
 
 
@@ -76,12 +84,13 @@ def _interactive(
     return find(begin(flags), wanted)
 
 
-def _fields(asked: Asked, answer: Answer, unread: list[str]) -> dict[str, Any]:
+def _fields(asked: Asked, answer: Answer, unread: list[str], ranked_newest: int | None) -> dict[str, Any]:
     return {
         "filter": asked.chosen.model_dump(mode="json", exclude_defaults=True),
         "time_zone": asked.clock.stated,
+        "scope": asked.scope,
         "order": asked.order,
-        "ranked_newest": ranked_max if asked.order == "relevance" else None,
+        "ranked_newest": ranked_newest,
         "sessions": [
             {
                 **asdict(one.session),

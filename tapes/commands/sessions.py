@@ -5,15 +5,12 @@ from dataclasses import asdict
 from query.facts import choose, totals_of
 from query.filter import SessionFilter
 from query.moments import Clock
-from query.search import tools_in
 from query.sessions import SessionList, totals
 from query.source import Source
-from query.texts import Texts
 from tapes.commands.context import Flags, begin, no_flags
 from tapes.commands.desk import Desk
 from tapes.commands.filters import FilterFlags, no_filters
 from tapes.commands.names import names_of
-from tapes.commands.wording import ask_words, warn_unread
 from tapes.render.session_list import counted, piped_list, terminal_list, totals_line
 
 
@@ -22,7 +19,7 @@ def sessions(*, filters: FilterFlags = no_filters, flags: Flags = no_flags) -> i
     chosen, clock = filters.chosen(), filters.clock()
     run = begin(flags)
     with Desk(run) as desk:
-        found, names = listed_sessions(desk, desk.source(), chosen, clock)
+        found, names = listed_sessions(desk.source(), chosen, clock)
     if flags.json:
         run.out.answer("sessions", asdict(found))
     elif not found.sessions:
@@ -41,17 +38,10 @@ def sessions(*, filters: FilterFlags = no_filters, flags: Flags = no_flags) -> i
 
 
 def listed_sessions(
-    desk: Desk, source: Source, chosen: SessionFilter, clock: Clock
+    source: Source, chosen: SessionFilter, clock: Clock
 ) -> tuple[SessionList, dict[str, str]]:
     """The sessions that pass, and what all of them used; names are those of members by id."""
     names = names_of(source.client)
-    if chosen.tool:
-        texts = Texts(source)
-        passing = ask_words(
-            desk, texts, lambda words: choose(source, chosen, clock, names, tools_in(source, words))
-        )
-        warn_unread(desk, texts)
-    else:
-        passing = choose(source, chosen, clock, names)
+    passing = choose(source, chosen, clock, names)
     used = totals(source) if chosen == SessionFilter() else totals_of(source, passing)
     return SessionList(passing.facts, used), names

@@ -6,7 +6,6 @@ from typing import Final
 from rich.console import RenderableType
 from rich.text import Text
 
-from query.index import ranked_max
 from query.search import Answer, Asked, Found, Hit
 from query.snippets import Snippet
 from tapes.render import figures
@@ -26,35 +25,60 @@ _COLUMNS: Final = (
 )
 
 
-def terminal_results(answer: Answer, names: Mapping[str, str]) -> Iterator[RenderableType]:
-    """For people: a heading for each session, its turns below."""
+_TURN_COLUMNS: Final = (
+    Column("session"),
+    Column("turn", right=True),
+    Column("at"),
+    Column("role"),
+    Column("snippet"),
+)
+
+
+def terminal_results(answer: Answer, asked: Asked) -> Iterator[RenderableType]:
+    """For people: a heading for each session, its turns below; turns one after the other share it."""
+    above = ""
     for found in answer.found:
-        yield _heading(found, names)
+        if found.session.id != above:
+            if above:
+                yield Text()
+            yield _heading(found, asked.names)
+        above = found.session.id
         for hit in found.hits:
             yield _hit(hit)
         if hidden := found.matches - len(found.hits):
             yield Text(f"     and {hidden} more", style="dim")
-        yield Text()
+    yield Text()
 
 
-def piped_results(answer: Answer, names: Mapping[str, str]) -> Iterator[str]:
-    """For pipes: the whole id first on every line, and nothing but sessions."""
-    return plain_lines(_COLUMNS, [_row(found, names) for found in answer.found])
+def piped_results(answer: Answer, asked: Asked) -> Iterator[str]:
+    """For pipes: the session's whole id first on every line, and a line for each session, or turn where those are the scope."""
+    if asked.scope == "session":
+        return plain_lines(_COLUMNS, [_row(found, asked.names) for found in answer.found])
+    return plain_lines(_TURN_COLUMNS, [_turn_row(found, hit) for found in answer.found for hit in found.hits])
 
 
-def answer_line(answer: Answer, asked: Asked) -> str:
-    """How much there is, in which order, and what times meant."""
-    shown = len(answer.found)
-    many = f"{shown} of {counted(answer.sessions)}" if shown < answer.sessions else counted(shown)
-    turns = f"{answer.matches} matching turn" + ("s" if answer.matches != 1 else "")
-    parts = [f"{many}, {turns}" if asked.chosen.text else many]
-    if asked.order == "relevance":
-        parts.append(f"by relevance among the newest {ranked_max} matches")
-    else:
-        parts.append(f"by {asked.order}")
+def _turn_row(found: Found, hit: Hit) -> tuple[str, ...]:
+    return found.session.id, str(hit.turn), figures.moment(hit.at), hit.role or "", hit.snippet.text
+
+
+def answer_line(answer: Answer, asked: Asked, ranked_newest: int | None) -> str:
+    """How much there is, in which order, and what times meant. `ranked_newest`: how many matches an order by relevance saw."""
+    parts = [_amount(answer, asked), f"by {asked.order}"]
+    if ranked_newest is not None:
+        parts[-1] += f" among the newest {ranked_newest} matches"
     if asked.chosen.since or asked.chosen.until or asked.chosen.date:
         parts.append(f"times in {asked.clock.stated}")
     return " · ".join(parts)
+
+
+def _amount(answer: Answer, asked: Asked) -> str:
+    shown = len(answer.found)
+    turns = f"{answer.matches} matching turn" + ("s" if answer.matches != 1 else "")
+    if asked.scope != "session":
+        of = f"{shown} of {turns}" if shown < answer.matches else turns
+        return f"{of} in {counted(answer.sessions)}"
+    many = f"{shown} of {counted(answer.sessions)}" if shown < answer.sessions else counted(shown)
+    return f"{many}, {turns}" if asked.chosen.text else many
 
 
 def _heading(found: Found, names: Mapping[str, str]) -> Text:

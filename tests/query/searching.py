@@ -5,13 +5,12 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from query.filter import SessionFilter
 from query.grammar import parse_line
 from query.index import WordIndex
 from query.indexing import open_current
 from query.moments import Clock
 from query.scan import Scan
-from query.search import Answer, Asked, Order, search
+from query.search import Answer, Asked, Order, Scope, search
 from query.source import Source, open_source
 from query.texts import Texts
 from query.words import Words
@@ -25,12 +24,18 @@ CLOCK = Clock(datetime(2026, 2, 15, 12, 0, tzinfo=UTC))
 
 
 def said(
-    text: str, parent: Node | None = None, minute: int = 0, tool: str | None = None, *, answer: bool = False
+    text: str,
+    parent: Node | None = None,
+    minute: int = 0,
+    tool: str | None = None,
+    *,
+    answer: bool = False,
+    told: dict[str, str] | None = None,
 ) -> Node:
     """One turn with a text and perhaps a tool call; the user's, unless it calls or answers."""
     blocks = [{"type": "text", "text": text}]
     if tool is not None:
-        blocks.append({"type": "tool_use", "tool_use_id": "t", "tool_name": tool, "tool_input": {}})  # type: ignore[dict-item]
+        blocks.append({"type": "tool_use", "tool_use_id": "t", "tool_name": tool, "tool_input": told or {}})  # type: ignore[dict-item]
     bucket = {
         "type": "message",
         "role": "assistant" if tool or answer else "user",
@@ -75,13 +80,10 @@ class Desk:
         self.words = words
         self.notices = notices
 
-    def search(self, line: str, order: Order = "date", limit: int = 20) -> Answer:
+    def search(self, line: str, order: Order = "date", limit: int = 20, scope: Scope = "session") -> Answer:
         """A line, answered."""
-        return self.filtered(parse_line(line), order, limit)
-
-    def filtered(self, chosen: SessionFilter, order: Order = "date", limit: int = 20) -> Answer:
-        """A filter, answered."""
-        return search(self.source, Asked(chosen, CLOCK, {}, order, limit), self.words, self.texts)
+        asked = Asked(parse_line(line), CLOCK, {}, order, limit, scope)
+        return search(self.source, asked, self.words, self.texts)
 
     def turns(self, line: str) -> set[str]:
         """The hashes of all turns a line finds."""

@@ -1,11 +1,12 @@
 """The filter: what it refuses, what it means, and that nothing in it ever becomes SQL."""
 
+import re
 from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from crypto.errors import UsageError
@@ -189,6 +190,7 @@ def test_amounts_and_features_choose() -> None:
 @given(words)
 def test_no_value_becomes_sql(word: str) -> None:
     """Whatever a value holds, the SQL is the same text, and DuckDB takes it."""
+    assume(not re.fullmatch("[0-9a-fA-F]{4,64}", word))  # a member's id is looked for as such, too
     asked = filter_of({"project": word, "model": word, "member": word, "agent": word, "provider": word})
     made, plain = (
         condition(asked, CLOCK),

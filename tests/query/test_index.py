@@ -38,7 +38,7 @@ def test_no_word_rests_in_plain(local: LocalStore, tmp_path: Path) -> None:
     folder = tmp_path / "index"
     with asking(local, None, folder / "words.db") as desk:
         assert desk.search(SECRET).matches == 5
-        desk.index.add(bytes(32), turn_of(f"{SECRET} once more", 0))
+        desk.index.add(bytes(32), turn_of(f"{SECRET} once more"))
         files = {path.name: path.read_bytes() for path in folder.iterdir()}
 
     assert {"words.db", "words.db-wal"} <= set(files)

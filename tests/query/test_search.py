@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crypto.errors import UsageError
-from query.tokenize import normal, tool_word
+from query.tokenize import normal
 from store.local import LocalStore
 from store.names import object_name
 from tests.actors import founded, joined
@@ -164,11 +164,84 @@ def test_orders_and_limits(local: LocalStore, tmp_path: Path) -> None:
     assert [dense.hash, sparse.hash] == [one.session.id for one in by_relevance.found]
 
 
-def test_relevance_needs_the_index(local: LocalStore) -> None:
-    """The scan does not pretend to an order it does not have."""
-    local.add([said("kite")])
-    with asking(local, None, None) as desk, pytest.raises(UsageError, match="relevance"):
-        desk.search("kite", order="relevance")
+SPOKEN = [
+    "kite",
+    "kite kite tail",
+    "the tail of a kite, a tail, a long tail",
+    "tail " * 30,
+    "beam " * 40 + "kite",
+    "a lamp",
+]
+
+
+@settings(deadline=None, max_examples=15)
+@given(
+    st.permutations(SPOKEN),
+    st.sampled_from(["kite", "tail", "kite OR tail", "ta* kite", "kite -tail", '"a tail"']),
+)
+def test_the_scan_ranks_as_the_index_does(spoken: list[str], line: str) -> None:
+    """The same sessions in the same order by relevance, whoever looks the words up."""
+    with TemporaryDirectory() as folder, LocalStore.open(Path(folder) / "tapes.db") as local:
+        local.add([said(text, minute=minute) for minute, text in enumerate(spoken)])
+        local.add([said("with kite", tool="Bash")])
+        with asking(local, None, Path(folder) / "i.db") as indexed, asking(local, None, None) as scanned:
+            assert scanned.search(line, order="relevance") == indexed.search(line, order="relevance")
+
+
+def test_turns_come_one_by_one(local: LocalStore, tmp_path: Path) -> None:
+    """With turns as the scope each match is shown by itself, newest first or best first; the limit counts turns."""
+    path = talk(["kite", "no", "kite kite", "kite again"])
+    local.add(path)
+    for index in (None, tmp_path / "i.db"):
+        with asking(local, None, index) as desk:
+            by_date = desk.search("kite", scope="turn")
+            best = desk.search("kite", order="relevance", limit=1, scope="turn")
+
+            assert [one.hits[0].node for one in by_date.found] == [path[3].hash, path[2].hash, path[0].hash]
+            assert [(one.hits[0].node, one.hits[0].turn) for one in best.found] == [(path[2].hash, 3)]
+            assert (best.sessions, best.matches) == (1, 3)
+            with pytest.raises(UsageError, match="words"):
+                desk.search("project:alpha", scope="turn")
+
+
+def test_tools_alone_are_searched(local: LocalStore, tmp_path: Path) -> None:
+    """With tools as the scope only their calls and results match and are quoted; what was said around them does not."""
+    asked = said("run the kite tests")
+    call = said("running the kite", asked, 1, tool="Bash", told={"command": "pytest kite"})
+    talked = said("the kite is done", call, 2, answer=True)
+    local.add([asked, call, talked])
+    for index in (None, tmp_path / "i.db"):
+        with asking(local, None, index) as desk:
+            tools, everything = desk.search("kite", scope="tool"), desk.search("kite", scope="turn")
+            apart = desk.search('"kite bash"').matches
+
+            assert [one.hits[0].node for one in tools.found] == [call.hash]
+            assert tools.found[0].hits[0].snippet.text == "Bash pytest kite"
+            assert everything.matches == 3
+            assert desk.search("pytest -running", scope="tool").matches == 1
+            assert apart == 0
+
+
+def test_a_tool_is_meant_by_its_whole_name(local: LocalStore) -> None:
+    """`tool:Bash` means that tool: no other that begins so, none only spoken of, whatever case; * and ? stand for more."""
+    nodes = [
+        said("a", tool="Bash"),
+        said("b", tool="BashOutput"),
+        said("Bash\nBash"),
+        said("c", tool="mcp__docs__search"),
+    ]
+    local.add(nodes)
+    with asking(local, None, None) as desk:
+        found = {
+            line: {one.session.id for one in desk.search(line).found}
+            for line in ("tool:bash", "tool:bash*", "tool:mcp__*__search tool:Bash", "tool:mcp", "tool:*")
+        }
+
+    assert found["tool:bash"] == {nodes[0].hash}
+    assert found["tool:bash*"] == {nodes[0].hash, nodes[1].hash}
+    assert found["tool:mcp__*__search tool:Bash"] == {nodes[0].hash, nodes[3].hash}
+    assert found["tool:mcp"] == set()
+    assert found["tool:*"] == {nodes[0].hash, nodes[1].hash, nodes[3].hash}
 
 
 def test_a_snippet_marks_what_was_found(local: LocalStore) -> None:
@@ -277,8 +350,3 @@ def test_texts_that_are_away_are_said_and_found_later(
     with asking(ben.local, ben.client, tmp_path / "b.db") as desk:
         assert desk.search("lighthouse").matches == 3
         assert not desk.texts.unread
-
-
-def test_tools_are_named_by_letters_and_digits() -> None:
-    """However a name is punctuated, asked for in any way it is the same tool."""
-    assert tool_word("mcp__docs__search") == tool_word("mcp-docs.Search") == "mcpdocssearch"

@@ -21,13 +21,12 @@ from crypto.sealing import Kind, open_sealed, seal
 from store import manifests, parquet
 from store.canonical import canonical
 from store.facts import NodeFacts
-from store.limits import manifest_rows_max
+from store.limits import label_bytes_max, manifest_rows_max
 from store.manifest_schema import (
     MANIFEST_SCHEMA,
     NodePlace,
     Row,
     count_max,
-    label_bytes_max,
     own_table,
     rows_table,
 )

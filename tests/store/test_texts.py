@@ -15,7 +15,15 @@ from crypto.errors import FormatBroken, SealBroken
 from crypto.sealing import Kind, open_sealed, seal
 from store import texts
 from store.nodes import Node
-from store.texts import TEXT_SCHEMA, cut_texts, open_text, seal_text, searchable_text
+from store.texts import (
+    TEXT_SCHEMA,
+    cut_texts,
+    open_text,
+    seal_text,
+    searchable_text,
+    told_and_tools,
+    unmarked,
+)
 from tests.sealing_keys import OTHER_KEYS, TEAM_KEY, digest
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "formats"
@@ -65,7 +73,21 @@ def test_everything_a_person_saw_is_searchable() -> None:
 
     found = searchable_text(node_with(blocks))
 
-    assert found == "hello\nhmm\nBash\nls\ndeep\nfile.txt\nnested out\nraw\nbare"
+    assert unmarked(found) == "hello\nhmm\nBash\nls\ndeep\nfile.txt\nnested out\nraw\nbare"
+    assert told_and_tools(found)[1] == "Bash\nls\ndeep\nfile.txt\nnested out\nraw\nbare"
+    assert told_and_tools(found)[0].strip() == "hello\nhmm"
+    assert told_and_tools("a\x0eb") == ("a", "b")
+
+
+def test_no_content_passes_for_a_tools() -> None:
+    """The marks of tool parts cannot be written by what is said, nor ended by what a tool says."""
+    found = searchable_text(
+        node_with(
+            [{"type": "text", "text": "\x0efake\x0f"}, {"type": "tool_result", "tool_output": "x\x0fy"}]
+        )
+    )
+
+    assert told_and_tools(found) == (" fake \n", "x y")
 
 
 def test_plain_string_content_is_searchable() -> None:
@@ -87,7 +109,7 @@ def test_deeply_nested_input_is_read_without_recursion() -> None:
     for _ in range(100_000):
         deep = [deep]
 
-    assert searchable_text(node_with([{"tool_input": deep}])) == "bottom"
+    assert searchable_text(node_with([{"tool_input": deep}])) == "\x0ebottom\x0f"
     while isinstance(deep, list):  # taken apart by hand: freeing it at once would recurse in C
         deep = deep.pop()
 

@@ -47,6 +47,20 @@ def test_scan_and_index_and_no_identity_agree(ada: Person, tmp_path: Path) -> No
     assert not (tmp_path / "alone" / "index").exists()
 
 
+def test_turns_and_tools_as_a_scope(ada: Person) -> None:
+    """In a pipe one line a turn, the session's id first; tool calls and results alone are fewer; JSON says the scope."""
+    turns = ada.ok("search", "kite", "--scope", "turn", "--limit", "1000")
+    tools = ada.json("search", "kite", "--scope", "tool", "--limit", "1000")
+    lines = turns.out.splitlines()
+
+    assert all(len(line.split()[0]) == 64 for line in lines)
+    assert f"{len(lines)} matching turns in " in turns.err
+    assert tools["scope"] == "tool"
+    assert 0 < tools["total"]["matches"] < len(lines)
+    assert len(tools["sessions"]) == tools["total"]["matches"]
+    assert "kite" in ada.at_terminal("search", "kite", "--scope", "tool").out
+
+
 def test_flags_and_the_line_are_one_filter(ada: Person) -> None:
     """What a flag says, the line can say; both together are both."""
     by_flags = ada.json("search", "test*", "--project", "light*", "--status", "failed", "--cost", ">0.1")
@@ -84,8 +98,8 @@ def test_sessions_takes_the_same_filters(ada: Person) -> None:
         (("search", "x", "--tz", "Mars"), "time zone"),
         (("search", "x", "--since", "soon"), "no time"),
         (("search", "x since:7d", "--since", "8d"), "given twice"),
-        (("search", "kite", "--scan", "--sort", "relevance"), "relevance"),
-        (("sessions", "--tool", "*"), "tool"),
+        (("search", "project:kite", "--scope", "turn"), "words"),
+        (("search", "kite", "--scope", "tool", "-i"), "sessions"),
         (("sessions", "--since", ""), "empty"),
     ],
 )
