@@ -81,7 +81,7 @@ def choose(
     return Chosen(paths, tuple(passing))
 
 
-def calling(engine: Engine, tools: Sequence[str]) -> list[int]:
+def calling(engine: Engine, tools: Sequence[str]) -> Collection[int]:
     """The ids of the rows that call a tool of one of these names; in them * and ? stand for anything."""
     patterns = pa.table(
         {"pattern": [like_pattern(tool) for tool in tools]}, pa.schema([("pattern", pa.string())])
