@@ -1,6 +1,7 @@
 """Leaf commitments: what a commit says to a later auditor, and to nobody else (DESIGN §8, transparency-log.md §3.3).
 
     node commitment = HMAC-SHA256("tapes/v0/node-commitment", opening 32 ‖ node hash 32 ‖ SHA-256(stored node bytes))
+    withheld node   = HMAC-SHA256("tapes/v0/withheld-commitment", opening 32 ‖ node hash 32)
     batch root      = RFC 6962 tree over the node commitments, with prefixes of its own so that no inner node parses as a log leaf
     c               = HMAC-SHA256("tapes/v0/leaf-commitment", r 32 ‖ fields, each u16 length ‖ bytes)
     tag             = HMAC-SHA256(K_tag, "tapes/v0/leaf-tag" 00 device 32 ‖ j u64)[:16]
@@ -60,6 +61,11 @@ def node_commitment(opening: bytes, node_hash: bytes, node_bytes: bytes) -> byte
 def node_commitment_of_digest(opening: bytes, node_hash: bytes, node_digest: bytes) -> bytes:
     """As `node_commitment`, from the SHA-256 of the stored node bytes."""
     return hmac.digest(labels.NODE_COMMITMENT, opening + node_hash + node_digest, "sha256")
+
+
+def withheld_commitment(opening: bytes, node_hash: bytes) -> bytes:
+    """Commit to a node of which only metadata is pushed. Under a label of its own: it can never pass for one over bytes."""
+    return hmac.digest(labels.WITHHELD_COMMITMENT, opening + node_hash, "sha256")
 
 
 def batch_root(commitments: Sequence[bytes]) -> bytes:

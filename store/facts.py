@@ -1,7 +1,7 @@
 """The facts of a node that a manifest row carries: everything the session list, totals and filters need, and no text."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -78,6 +78,11 @@ def facts_of(node: Node) -> NodeFacts:
         git_activity=any(map(_is_git, blocks)),
         tools=_tools(blocks),
     )
+
+
+def without_words(facts: NodeFacts) -> NodeFacts:
+    """The facts of a node whose content is withheld: all but what is read out of the words of a shell command."""
+    return replace(facts, git_activity=False)
 
 
 def instant(when: str | None) -> datetime | None:

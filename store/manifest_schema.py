@@ -1,7 +1,8 @@
 """The columns of a manifest row, and how rows are made from facts: the one shape that pushed, pulled and own nodes share.
 
 Hashes and ids are 32 raw bytes, times naive UTC microseconds, money integer micro-USD, tokens counts. `conversation` is the hash
-of the topmost known ancestor. The columns from `pack` to `frame_index` are null together: such a row carries metadata only.
+of the topmost known ancestor. The columns from `pack` to `frame_index` are null together: such a row carries metadata only, and
+what was said in its node is withheld by its author.
 """
 
 from collections.abc import Iterable, Iterator
@@ -94,12 +95,16 @@ class NodePlace:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One manifest row. `conversation` is 32 bytes, `stored_bytes` the length of the node's JSON; no place: metadata only."""
+    """One manifest row. `conversation` is 32 bytes, `stored_bytes` the length of the node's JSON.
+
+    No place: metadata only; `opening` is then what its leaf commits to it with, and None only for a row in no manifest.
+    """
 
     facts: NodeFacts
     conversation: bytes
     stored_bytes: int
     place: NodePlace | None = None
+    opening: bytes | None = None
 
 
 class LocalRow(Protocol):
@@ -130,6 +135,7 @@ def rows_table(rows: Iterable[Row], member: bytes, device: bytes) -> pa.Table:
             **_facts_columns([row.facts for row in chunk]),
             **_place_columns([row.place for row in chunk]),
         }
+        columns["opening"] = [row.place.opening if row.place else row.opening for row in chunk]
         columns["conversation"] = [row.conversation for row in chunk]
         columns["stored_bytes"] = [row.stored_bytes for row in chunk]
         columns["member"] = [member] * len(chunk)
@@ -171,7 +177,6 @@ def _place_columns(places: list[NodePlace | None]) -> dict[str, list[Any]]:
         "frame_length": [place and place.frame.length for place in places],
         "frame_sha256": [place and place.frame.sha256 for place in places],
         "frame_index": [place and place.index for place in places],
-        "opening": [place and place.opening for place in places],
     }
 
 

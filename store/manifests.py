@@ -195,8 +195,10 @@ def _row_problem(table: pa.Table) -> str:
     if not _same(table.column("verified"), pc.is_valid(table.column("hash_version"))):
         return "a row is verified without a hash version, or has one without being verified"
     placed = pc.is_valid(table.column("pack"))
-    if not all(_same(pc.is_valid(table.column(column)), placed) for column in (*PLACE_COLUMNS, "opening")):
+    if not all(_same(pc.is_valid(table.column(column)), placed) for column in PLACE_COLUMNS):
         return "a row has a part of a place"
+    if not pc.all(pc.or_(pc.invert(placed), pc.is_valid(table.column("opening"))), min_count=0).as_py():
+        return "a row has a place and no opening"
     return ""
 
 

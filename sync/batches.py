@@ -15,6 +15,7 @@ from crypto.errors import TapesError, VerificationFailed
 from crypto.sealing import SealKey
 from store.canonical import canonical
 from store.commits import Leaf, ObjectRef
+from store.facts import without_words
 from store.frames import cut_frames
 from store.limits import frame_raw_bytes_max
 from store.local import LocalFacts, LocalStore
@@ -71,6 +72,16 @@ class BatchWriter:
         waiting = iter(nodes)
         for run in cut_frames(self._stored(nodes)):
             self._add_frame(conversation, list(islice(waiting, len(run))), [data for _, data in run])
+
+    def withhold(self, conversation: str, nodes: Sequence[LocalFacts]) -> None:
+        """Add nodes of one conversation, in order, as metadata only: their bytes are not even read."""
+        conversation_id = bytes.fromhex(conversation)
+        committed = self.batch.commitments.setdefault(conversation_id, [])
+        for node in nodes:
+            opening = token_bytes(leaves.opening_bytes)
+            committed.append(leaves.withheld_commitment(opening, bytes.fromhex(node.facts.hash)))
+            facts = without_words(node.facts)
+            self.batch.rows.append(Row(facts, conversation_id, node.stored_bytes, opening=opening))
 
     def finish(self) -> Batch:
         """Upload what is left of packs and texts; the batch then lacks only its manifest."""

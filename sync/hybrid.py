@@ -11,7 +11,7 @@ from store.packs import open_pack
 from sync.client import Client
 from sync.housekeeping import keep_house
 from sync.local import LocalProvider
-from sync.outbox import Outbox, Visibility
+from sync.outbox import ContentOf, Outbox, Visibility
 from sync.own_news import tell_own_news
 from sync.providers import Progress, ProgressSeen, SyncReport, SyncStatus
 from sync.pull import PullReport, applied_manifests, apply_manifests
@@ -25,11 +25,11 @@ note_last_sync = "last-sync-at"
 class HybridProvider(LocalProvider):
     """See `sync.providers.SyncProvider`. Reading never waits for the network; only `sync` and `pull` use it."""
 
-    def __init__(self, local: LocalStore, client: Client, visibility: Visibility) -> None:
+    def __init__(self, local: LocalStore, client: Client, visibility: Visibility, content: ContentOf) -> None:
         super().__init__(local)
         self._store = local
         self._client = client
-        self._outbox = Outbox(local, client.replica, visibility)
+        self._outbox = Outbox(local, client.replica, visibility, content)
 
     def sync(
         self, *, full: bool = False, dry_run: bool = False, progress: ProgressSeen | None = None
@@ -95,6 +95,7 @@ class HybridProvider(LocalProvider):
             pending_push=pending,
             pending_pull=len(self._client.replica.manifests("pending")),
             last_sync_at=self._client.replica.note(note_last_sync),
+            withheld=self._client.replica.withheld_count(),
         )
 
     def close(self) -> None:

@@ -1,7 +1,8 @@
 """The outbox: which of this device's nodes which space still lacks. Derived, never stored: a crash cannot lose it.
 
 What was pushed is known from the manifests in the log; what is here, from the local store. A remembered mark only saves looking
-at conversations that were complete before and have not changed since.
+at conversations that were complete before and have not changed since. "Pushed" is per node, space and content: of a node that a
+space has as metadata only, the content is still lacking once its project's content is to go.
 """
 
 from collections.abc import Callable, Iterator
@@ -15,7 +16,9 @@ from store.local import LocalFacts, LocalStore
 from sync.replica import Replica
 
 SpaceKind = Literal["team", "private"]
+ContentLevel = Literal["full", "metadata"]  # metadata: nothing that was said leaves this device
 Visibility = Callable[[str | None], SpaceKind]  # project → the space its conversations are for
+ContentOf = Callable[[str | None], ContentLevel]  # project → how much of its conversations goes there
 _MARK = "outbox-mark-"
 
 
@@ -26,36 +29,42 @@ class Outgoing:
     conversation: str
     project: str | None
     space: SpaceKind
+    content: ContentLevel
 
 
 class Outbox:
     """Compares the local store with what the log says each space has."""
 
-    def __init__(self, local: LocalStore, replica: Replica, visibility: Visibility) -> None:
+    def __init__(
+        self, local: LocalStore, replica: Replica, visibility: Visibility, content: ContentOf
+    ) -> None:
         self._local = local
         self._replica = replica
         self._visibility = visibility
+        self._content = content
 
     def conversations(self, kind: SpaceKind, space: bytes | None) -> Iterator[Outgoing]:
         """Conversations meant for `kind` that changed since last found complete; `space` None: nothing is there yet."""
         since = self._mark(kind, space)
         for conversation, project in self._local.changed_conversations(since):
             if self._visibility(project) == kind:
-                yield Outgoing(conversation, project, kind)
+                yield Outgoing(conversation, project, kind, self._content(project))
 
     def pending(self, outgoing: Outgoing, space: bytes | None) -> Iterator[LocalFacts]:
         """A conversation's nodes that the space lacks, or has with a smaller output count, parents before children."""
         for node in self._local.conversation_facts(outgoing.conversation):
             if node.superseded or node.stored_bytes > node_bytes_max:
                 continue
-            if space is not None and not self.lacks(space, node.facts):
+            if space is not None and not self.lacks(space, node.facts, outgoing.content):
                 continue
             yield node
 
-    def lacks(self, space: bytes, facts: NodeFacts) -> bool:
-        """Whether a space has no such node, or one with a smaller output count."""
-        there = self._replica.synced_output(space, bytes.fromhex(facts.hash))
-        return there is None or there < (facts.output or 0)
+    def lacks(self, space: bytes, facts: NodeFacts, content: ContentLevel) -> bool:
+        """Whether a space has no such node, or one with a smaller output count, or not the content that is to go."""
+        there = self._replica.synced(space, bytes.fromhex(facts.hash))
+        if there is None or there.output < (facts.output or 0):
+            return True
+        return content == "full" and not there.content
 
     def oversized(self) -> list[tuple[str, int]]:
         """Nodes that stay local because no frame may hold them: (hash, bytes)."""
@@ -75,5 +84,6 @@ class Outbox:
 
     def _fingerprint(self, kind: SpaceKind, space: bytes) -> str:
         """Which projects are meant for this space now: a changed setting republishes whole conversations."""
-        meant = sorted(repr(p) for p in self._local.projects() if self._visibility(p) == kind)
+        projects = [p for p in self._local.projects() if self._visibility(p) == kind]
+        meant = sorted(f"{self._content(p)} {p!r}" for p in projects)
         return sha256("\n".join([space.hex(), repr(self._visibility(None)), *meant]).encode()).hexdigest()

@@ -49,6 +49,7 @@ class SyncStatus:
     pending_push: int
     pending_pull: int
     last_sync_at: str | None
+    withheld: int = 0  # nodes, each per space, of which the bucket has metadata only
 
 
 class Provider(Protocol):

@@ -11,7 +11,7 @@ from store.commits import Leaf
 from store.manifests import LeafOpening, Manifest, check_author, open_manifest
 from store.names import object_name
 from sync.client import Client
-from sync.replica import PendingManifest
+from sync.replica import PendingManifest, Synced
 
 PullProgress = Callable[[int, int], None]  # manifests taken in, manifests to take in
 
@@ -153,10 +153,10 @@ def known_k_tag(client: Client, space: bytes, conversation: bytes) -> bytes | No
 def _take_in(client: Client, pending: PendingManifest, manifest: Manifest, appended: list[Leaf]) -> None:
     """Record what the space has now; all or nothing, so that a kill repeats the whole manifest and counts nothing twice."""
     replica, space = client.replica, pending.space
-    outputs = manifest.table.column("output").to_pylist()
-    hashes = manifest.table.column("hash").to_pylist()
+    columns = (manifest.table.column(name).to_pylist() for name in ("hash", "output", "pack"))
+    there = [(h, Synced(output or 0, pack is not None)) for h, output, pack in zip(*columns, strict=True)]
     with replica.transaction():
-        replica.mark_synced(space, ((h, output or 0) for h, output in zip(hashes, outputs, strict=True)))
+        replica.mark_synced(space, there)
         for opening, leaf in zip(manifest.leaves, appended, strict=True):
             c = bytes.fromhex(leaf.c)
             replica.advance_leaf(space, opening.conversation, pending.device, pending.ref.sha256, c)

@@ -21,7 +21,7 @@ from sync.batches import (
 from sync.client import Client
 from sync.drafts import Content, DraftContext, draft
 from sync.housekeeping import keep_house
-from sync.outbox import Outbox, Outgoing, SpaceKind
+from sync.outbox import ContentLevel, Outbox, Outgoing, SpaceKind
 from sync.pull import PullReport, apply_manifests
 from sync.team import private_epoch
 
@@ -29,7 +29,7 @@ _chunk_nodes = 4096  # nodes handed to a batch at once
 batch_raw_bytes_max = 256 * MIB  # a batch is committed after this much: progress that a kill cannot take
 squatted_attempts_max = 3  # three fresh names taken in a row: no bucket to write to
 
-Run = list[tuple[str, list[LocalFacts]]]  # (conversation, nodes): one commit's worth
+Run = list[tuple[Outgoing, list[LocalFacts]]]  # one commit's worth: of some conversations, nodes
 PushProgress = Callable[[int, int], None]  # nodes pushed, bytes stored
 
 
@@ -55,7 +55,8 @@ class PlannedConversation:
     space: SpaceKind
     nodes: int
     ancestors: int
-    bytes: int
+    bytes: int  # of content: none where only metadata goes
+    content: ContentLevel
 
 
 class _Overtaken(Exception):
@@ -137,9 +138,9 @@ class Pusher:
         for outgoing in self.outbox.conversations(kind, space):
             nodes = self.outbox.pending(outgoing, space)
             while chunk := list(islice(nodes, min(_chunk_nodes, manifest_rows_max - rows))):
-                run.append((outgoing.conversation, chunk))
+                run.append((outgoing, chunk))
                 rows += len(chunk)
-                raw += sum(node.stored_bytes for node in chunk)
+                raw += sum(node.stored_bytes for node in chunk) if outgoing.content == "full" else 0
                 if rows >= manifest_rows_max or len(run) >= commit_leaves_max or raw >= batch_raw_bytes_max:
                     yield run
                     run, rows, raw = [], 0, 0
@@ -172,13 +173,15 @@ class Pusher:
         """Seal and upload everything of one commit but its manifest."""
         key = self.client.keychain.newest(self.client.roster, space)
         writer = BatchWriter(self.client, self.local, key, max(0, self.client.log.next_seq - 1))
-        for conversation, nodes in run:
-            writer.add(conversation, nodes)
+        for outgoing, nodes in run:
+            put = writer.add if outgoing.content == "full" else writer.withhold
+            put(outgoing.conversation, nodes)
         return writer.finish()
 
     def _still_lacking(self, run: Run, space: bytes) -> Run:
-        lacking = ((c, [n for n in nodes if self.outbox.lacks(space, n.facts)]) for c, nodes in run)
-        return [(conversation, nodes) for conversation, nodes in lacking if nodes]
+        lacks = self.outbox.lacks
+        lacking = ((to, [n for n in nodes if lacks(space, n.facts, to.content)]) for to, nodes in run)
+        return [(outgoing, nodes) for outgoing, nodes in lacking if nodes]
 
     def _draft(self, context: DraftContext, batch: Batch) -> bytes:
         """The commit for the present point: leaves continue what others committed meanwhile."""
@@ -192,7 +195,9 @@ class Pusher:
             ]  # leaves that skip what we could not read would be refused by all others
         newest: SealKey = self.client.keychain.newest(roster, space)
         # An attempt of this device that a crash interrupted may have landed only now, with these very nodes.
-        known = came.manifests and not all(self.outbox.lacks(space, row.facts) for row in batch.rows)
+        known = came.manifests and not all(
+            self.outbox.lacks(space, row.facts, "full" if row.place else "metadata") for row in batch.rows
+        )
         # A fence that passed our uploads: gc may be deleting them, and a commit that newly names them would be void.
         fenced = batch.base < roster.fence
         if newest != batch.key or roster.rotation_due or known or fenced:
@@ -234,9 +239,15 @@ def _planned(outgoing: Outgoing, nodes: Iterator[LocalFacts]) -> PlannedConversa
     planned: set[str] = set()
     parents: set[str | None] = set()
     for node in nodes:
-        size += node.stored_bytes
+        size += node.stored_bytes if outgoing.content == "full" else 0
         planned.add(node.facts.hash)
         parents.add(node.facts.parent_hash)
     return PlannedConversation(
-        outgoing.conversation, outgoing.project, outgoing.space, len(planned), len(planned & parents), size
+        outgoing.conversation,
+        outgoing.project,
+        outgoing.space,
+        len(planned),
+        len(planned & parents),
+        size,
+        outgoing.content,
     )

@@ -57,6 +57,14 @@ class PendingManifest:
 
 
 @dataclass(frozen=True, slots=True)
+class Synced:
+    """What a space has of a node: the largest output count, and whether its bytes are there or its metadata only."""
+
+    output: int
+    content: bool
+
+
+@dataclass(frozen=True, slots=True)
 class JudgedSlot:
     """A slot about to be pinned; `prev` is the hash of the last valid commit before it."""
 
@@ -351,20 +359,25 @@ class Replica:
         """A hash as this replica keeps it: 16 bytes that mean nothing without this device's key."""
         return blake2b(space + digest, key=self._tag_key, digest_size=_TAG_BYTES).digest()
 
-    def mark_synced(self, space: bytes, nodes: Iterable[tuple[bytes, int]]) -> None:
-        """Record (node hash, output tokens) as present in `space`."""
+    def mark_synced(self, space: bytes, nodes: Iterable[tuple[bytes, Synced]]) -> None:
+        """Record nodes, by hash, as present in `space`: the largest output, and content once any row had it."""
         self._db.executemany(
-            "INSERT INTO synced(tag, output) VALUES (?,?)"
-            " ON CONFLICT(tag) DO UPDATE SET output = max(output, excluded.output)",
-            ((self.tag(space, digest), output) for digest, output in nodes),
+            "INSERT INTO synced(tag, output, content) VALUES (?,?,?)"
+            " ON CONFLICT(tag) DO UPDATE SET output = max(output, excluded.output), content = max(content, excluded.content)",
+            ((self.tag(space, digest), there.output, int(there.content)) for digest, there in nodes),
         )
 
-    def synced_output(self, space: bytes, digest: bytes) -> int | None:
-        """The largest output count a space has of a node; None when it lacks the node."""
+    def synced(self, space: bytes, digest: bytes) -> Synced | None:
+        """What a space has of a node; None when it lacks the node."""
         row = self._db.execute(
-            "SELECT output FROM synced WHERE tag = ?", (self.tag(space, digest),)
+            "SELECT output, content FROM synced WHERE tag = ?", (self.tag(space, digest),)
         ).fetchone()
-        return row[0] if row else None
+        return Synced(row[0], bool(row[1])) if row else None
+
+    def withheld_count(self) -> int:
+        """How many nodes, each counted per space, the bucket has as metadata only."""
+        count: int = self._db.execute("SELECT count(*) FROM synced WHERE content = 0").fetchone()[0]
+        return count
 
     def leaf_state(self, space: bytes, conversation: bytes, device: bytes) -> "LeafState | None":
         """How a conversation's leaves stand in a space; None before its first."""

@@ -12,9 +12,11 @@ from crypto.errors import TapesError, UsageError
 from tapes.commands.spans import seconds_of
 
 Visibility = Literal["team", "private"]
+ContentLevel = Literal["full", "metadata"]
 Origin = Literal["flag", "env", "file", "default"]
 _VISIBILITY: Final = "default-visibility"
-_ALL_PROJECTS: Final = "*"  # the entry of the [default-visibility] table that speaks for every other project
+_CONTENT: Final = "sync.content"
+_ALL_PROJECTS: Final = "*"  # the entry of a table of projects that speaks for every other one
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,7 @@ class Setting:
     choices: tuple[str, ...] | None = None
     default: str | None = None
     check: Callable[[str], object] | None = None  # UsageError, with a hint, for a text that means nothing
+    per_project: bool = False  # KEY.PROJECT is a setting of its own, and follows KEY where nothing is said
 
     @property
     def env(self) -> str:
@@ -63,7 +66,14 @@ SETTINGS: Final = (
         ("true", "false"),
         "true",
     ),
-    Setting(_VISIBILITY, "who can read what is pushed", ("team", "private"), "private"),
+    Setting(_VISIBILITY, "who can read what is pushed", ("team", "private"), "private", per_project=True),
+    Setting(
+        _CONTENT,
+        "metadata: nothing that was said is pushed, only who used what when",
+        ("full", "metadata"),
+        "full",
+        per_project=True,
+    ),
     Setting("keys.vault", "where device keys rest; decided by `tapes init`", ("os", "file"), "file"),
     Setting("ui.color", "colours in the terminal", ("auto", "always", "never"), "auto"),
 )
@@ -104,7 +114,7 @@ class Config:
                 _check(setting, value, f"{key} ({self._named(setting, origin)})")
                 return Value(key, value, origin)
         if project is not None:  # what holds for all holds for a project of which nothing is said
-            return Value(key, self.get(_VISIBILITY).value, "default")
+            return Value(key, self.get(setting.key).value, "default")
         return Value(key, setting.default, "default")
 
     def text(self, key: str, flag: str | None = None) -> str | None:
@@ -113,11 +123,17 @@ class Config:
 
     def visibility(self, project: str | None) -> Visibility:
         """Who may read new turns of a project; `None` is a session that belongs to none."""
-        key = _VISIBILITY if project is None else f"{_VISIBILITY}.{project}"
-        return cast("Visibility", self.text(key))
+        return cast("Visibility", self._of_project(_VISIBILITY, project))
+
+    def content(self, project: str | None) -> ContentLevel:
+        """How much of a project's new turns is pushed; `None` as for `visibility`."""
+        return cast("ContentLevel", self._of_project(_CONTENT, project))
+
+    def _of_project(self, key: str, project: str | None) -> str | None:
+        return self.text(key if project is None else f"{key}.{project}")
 
     def all(self) -> Iterator[Value]:
-        """Every setting, then every project's own visibility."""
+        """Every setting, then what is said of single projects."""
         for setting in SETTINGS:
             yield self.get(setting.key)
         for key in sorted(self._file):
@@ -177,30 +193,39 @@ def _read(path: Path) -> dict[str, Any]:
 def _flatten(path: Path, document: Mapping[str, Any]) -> dict[str, str]:
     """`{dotted key: text}`. A key that nothing reads is an error: a silent typo would leave the default in force."""
     flat: dict[str, str] = {}
-    for section, content in document.items():
-        entries = content if isinstance(content, dict) else {None: content}
-        for name, value in entries.items():
-            alone = name is None or (section == _VISIBILITY and name == _ALL_PROJECTS)
-            key = section if alone else f"{section}.{name}"
-            if isinstance(value, bool):
-                value = str(value).lower()  # noqa: PLW2901 - `true` is how TOML says it
-            if not isinstance(value, str):
-                raise UsageError(f"{key} in {path} is not text", hint=f'write it in quotes, as {key} = "…"')
-            try:
-                _setting_of(key)
-            except UsageError as error:
-                raise UsageError(f"{path}: {error.message}", hint=error.hint) from None
-            flat[key] = value
+    for key, value in _entries(document):
+        if isinstance(value, bool):
+            value = str(value).lower()  # noqa: PLW2901 - `true` is how TOML says it
+        if not isinstance(value, str):
+            raise UsageError(f"{key} in {path} is not text", hint=f'write it in quotes, as {key} = "…"')
+        try:
+            _setting_of(key)
+        except UsageError as error:
+            raise UsageError(f"{path}: {error.message}", hint=error.hint) from None
+        flat[key] = value
     return flat
+
+
+def _entries(table: Mapping[str, Any], section: str = "") -> Iterator[tuple[str, Any]]:
+    """`(dotted key, value)` of a table. A table of projects has the setting itself under `*`; only sections hold one."""
+    of_projects = section in _BY_KEY and _BY_KEY[section].per_project
+    for name, value in table.items():
+        key = section if of_projects and name == _ALL_PROJECTS else f"{section}.{name}" if section else name
+        inside = isinstance(value, dict) and (not section or (key in _BY_KEY and not of_projects))
+        yield from _entries(value, key) if inside else [(key, value)]
 
 
 def _setting_of(key: str) -> tuple[Setting, str | None]:
     """The setting behind a key, and the project it is about. UsageError with the nearest key there is."""
     if key in _BY_KEY:
         return _BY_KEY[key], None
-    if key.startswith(f"{_VISIBILITY}.") and len(key) > len(_VISIBILITY) + 1:
-        return _BY_KEY[_VISIBILITY], key.removeprefix(f"{_VISIBILITY}.")
-    near = difflib.get_close_matches(key, [*_BY_KEY, f"{_VISIBILITY}.PROJECT"], n=1, cutoff=0.5)
+    of_projects = [setting for setting in SETTINGS if setting.per_project]
+    for setting in of_projects:
+        project = key.removeprefix(f"{setting.key}.")
+        if project and project != key:
+            return setting, project
+    choices = [*_BY_KEY, *(f"{setting.key}.PROJECT" for setting in of_projects)]
+    near = difflib.get_close_matches(key, choices, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]}?" if near else "`tapes config list` shows all keys"
     raise UsageError(f"there is no setting {key!r}", hint=hint)
 
@@ -223,24 +248,25 @@ def _put(document: Any, key: str, value: str | None) -> None:
     """One value into (or out of) a tomlkit document. `tomlkit` quotes what is no bare key: dots, slashes, spaces."""
     import tomlkit  # noqa: PLC0415 - as in Config.set
 
-    section, name = _place(key)
-    if isinstance(
-        document.get(section), str
-    ):  # the short form `default-visibility = "team"` makes room for projects
-        document[section] = tomlkit.table() | {_ALL_PROJECTS: document.pop(section)}
-    table = document.setdefault(section, tomlkit.table())
+    *tables, name = _place(key)
+    table = document
+    for step in tables:
+        if isinstance(
+            table.get(step), str
+        ):  # a short form, as `default-visibility = "team"`: room for projects
+            table[step] = tomlkit.table() | {_ALL_PROJECTS: table.pop(step)}
+        table = table.setdefault(step, tomlkit.table())
     if value is None:
         table.pop(name, None)
     else:
         table[name] = value
 
 
-def _place(key: str) -> tuple[str, str]:
-    """The table and the name in it."""
-    if key == _VISIBILITY:
-        return _VISIBILITY, _ALL_PROJECTS
-    section, _, name = key.partition(".")
-    return section, name
+def _place(key: str) -> list[str]:
+    """The tables that lead to it, and the name in the last. A project's name is one name, whatever stands in it."""
+    setting, project = _setting_of(key)
+    name = [project or _ALL_PROJECTS] if setting.per_project else []
+    return [*setting.key.split("."), *name]
 
 
 def _replace(path: Path, text: str) -> None:

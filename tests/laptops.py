@@ -37,15 +37,21 @@ def conversation(name: str, turns: int, project: str = "alpha") -> list[Node]:
 
 
 class Laptop:
-    """A client with a local store and a provider; everything is for the team unless its project is private."""
+    """A client with a local store and a provider; all is for the team unless private, and whole unless withheld."""
 
-    def __init__(self, made: Client, home: Path, private: set[str] | None = None) -> None:
+    def __init__(
+        self, made: Client, home: Path, private: set[str] | None = None, withheld: set[str] | None = None
+    ) -> None:
         self.client = made
         self.home = home
         self.local = LocalStore.open(home / "tapes.db")
         hidden = private if private is not None else set()
+        bare = withheld if withheld is not None else set()
         self.provider = HybridProvider(
-            self.local, made, lambda project: "private" if project in hidden else "team"
+            self.local,
+            made,
+            lambda project: "private" if project in hidden else "team",
+            lambda project: "metadata" if project in bare else "full",
         )
 
     def pulled(self) -> list[str]:

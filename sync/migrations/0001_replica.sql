@@ -43,7 +43,13 @@ CREATE INDEX manifests_applied ON manifests (sha256) WHERE state = 'applied';
 -- The attempt under way: at most one row.
 CREATE TABLE journal (seq INTEGER NOT NULL, data BLOB NOT NULL);
 -- Tags are keyed hashes: they tell nobody who lacks this device's key what the team has.
-CREATE TABLE synced (tag BLOB PRIMARY KEY, output INTEGER NOT NULL) WITHOUT ROWID;
+-- `content`: 0 where only a node's metadata is there, and what was said in it is withheld.
+CREATE TABLE synced (
+    tag BLOB PRIMARY KEY,
+    output INTEGER NOT NULL,
+    content INTEGER NOT NULL CHECK (content IN (0, 1))
+) WITHOUT ROWID;
+CREATE INDEX synced_withheld ON synced (tag) WHERE content = 0;
 CREATE TABLE conversations (tag BLOB PRIMARY KEY, manifest TEXT NOT NULL, last_c BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE leaf_counts (
     tag BLOB NOT NULL,

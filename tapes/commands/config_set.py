@@ -7,6 +7,8 @@ from cyclopts import Parameter
 from tapes.commands.context import Flags, begin, no_flags
 
 _CONSEQUENCE: Final = {
+    "full": "From the next sync on, what was said goes along: also that of turns whose metadata is there already.",
+    "metadata": "From the next sync on, only metadata is pushed; what was said in turns pushed before stays pushed.",
     "team": "From the next sync on, the whole team can read these conversations, their earlier turns included.",
     "private": "Only what is pushed from now on is private; what the team has, it keeps.",
 }
@@ -30,6 +32,6 @@ def config_set(
         run.out.answer("config-set", {"key": key, "value": now.value, "origin": now.origin})
     else:
         run.out.say(f"{key} = {value}")
-    if key.startswith("default-visibility"):
+    if key.startswith(("default-visibility", "sync.content")):
         run.out.say(_CONSEQUENCE[value])
     return 0

@@ -10,7 +10,7 @@ from tapes.watching.state import read_state
 
 def hybrid(desk: Desk) -> HybridProvider:
     """The provider of the configured bucket; each project as the settings say."""
-    return HybridProvider(desk.local, desk.client, desk.run.config.visibility)
+    return HybridProvider(desk.local, desk.client, desk.run.config.visibility, desk.run.config.content)
 
 
 def standing(desk: Desk, status: SyncStatus | None) -> dict[str, Any]:
@@ -27,6 +27,8 @@ def standing(desk: Desk, status: SyncStatus | None) -> dict[str, Any]:
         "remote": status.remote if status else alone,
         "pending_push": status.pending_push if status else 0,
         "pending_pull": status.pending_pull if status else 0,
+        "content": desk.run.config.text("sync.content"),
+        "withheld": status.withheld if status else 0,
         "last_sync_at": status.last_sync_at if status else None,
         "watch": read_state(desk.run.home.watch_state, desk.run.home.watch_lock),
         "requests": traffic.requests(),

@@ -103,11 +103,17 @@ class World:
     root: Path
     people: dict[str, Person]
 
-    def laptop(self, name: str, store: BlobStore | None = None, home: str | None = None) -> Laptop:
+    def laptop(
+        self,
+        name: str,
+        store: BlobStore | None = None,
+        home: str | None = None,
+        withheld: set[str] | None = None,
+    ) -> Laptop:
         """A process of that person; the same home again after a crash, or a fresh one."""
         place = self.root / (home or name)
         made = hurried(client(self.people[name], store or self.store, place))
-        laptop = Laptop(made, place, PRIVATE)
+        laptop = Laptop(made, place, PRIVATE, withheld)
         for database in (made.replica._db, laptop.local._db):
             database.execute(
                 "PRAGMA synchronous = OFF"

@@ -283,7 +283,7 @@ ROWS: dict[str, tuple[Callable[[], pa.Table], str]] = {
     "a frame before its pack": (lambda: column_set("frame_offset", [-4, 12, 12, 12]), "frame_offset has"),
     "an endless frame": (lambda: column_set("frame_length", [2**40, 1, 1, 1]), "frame_length has"),
     "half a place": (lambda: column_set("frame_offset", [None, 12, 12, 12]), "part of a place"),
-    "an opening of nothing": (lambda: column_set("opening", [None, *[digest("o")] * 3]), "part of a place"),
+    "a place without opening": (lambda: column_set("opening", [None, *[digest("o")] * 3]), "no opening"),
     "verified under no era": (lambda: column_set("verified", [True, False, False, False]), "verified without"),
     "an era without verification": (lambda: column_set("hash_version", ["E3", None, None, None]), "without being"),
     "rows without a leaf": (lambda: column_set("conversation", [digest("third")] * 4), "leaves do not fit"),
