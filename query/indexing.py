@@ -20,7 +20,9 @@ from sync.identity import Identity
 nodes_per_step: Final = 10_000  # of one transaction: a second searcher waits for no more than that: a second
 chars_per_step: Final = 32 * 1024 * 1024  # a turn may be very long
 _INDEX_KEY_LABEL: Final = b"tapes/v0/word-index"
-_PENDING: Final = "SELECT first_seq, hash FROM rows JOIN pending USING (first_seq) ORDER BY first_seq, id"
+_PENDING: Final = (
+    "SELECT content_seq, hash FROM rows JOIN pending USING (content_seq) ORDER BY content_seq, id"
+)
 
 Say = Callable[[str], None]
 Tell = Callable[[str, int, int], None]  # what is done, how much, of how much
@@ -93,8 +95,8 @@ def _take_commits(index: WordIndex, texts: Texts, tell: Tell) -> None:
 
 
 def _first_brought(engine: Engine, commits: list[int]) -> dict[int, set[bytes]]:
-    """By commit: the nodes that came with it first."""
-    with engine.table("pending", pa.table({"first_seq": pa.array(commits, pa.int64())})):
+    """By commit: the nodes whose content came with it first."""
+    with engine.table("pending", pa.table({"content_seq": pa.array(commits, pa.int64())})):
         rows = engine.all(_PENDING) if commits else []
     return {seq: {node_hash for _, node_hash in group} for seq, group in groupby(rows, key=itemgetter(0))}
 

@@ -32,6 +32,7 @@ WITH uppers AS (
         sum(counts.cost_usd_micro) AS cost_usd_micro, sum(unpriced) AS unpriced,
         list(DISTINCT provider) FILTER (provider IS NOT NULL) AS providers,
         sum(tool_calls) AS tool_calls, sum(tool_errors) AS tool_failures, bool_or(git_activity) AS git_activity,
+        count(*) FILTER (withheld AND kind = 'message') AS withheld,
         coalesce(sum(epoch_us(created_us) - above_us) FILTER (epoch_us(created_us) - above_us BETWEEN 0 AND ?), 0) AS active_us,
         arg_max(hash, position, ?) FILTER (role = 'user' AND kind = 'message' AND NOT coalesce(unprompted, false)) AS prompts
     FROM places JOIN rows USING (id) JOIN counts USING (id) LEFT JOIN uppers USING (above) WHERE segment >= 0 GROUP BY segment
@@ -86,6 +87,7 @@ class Stretch:
     tool_calls: int
     tool_failures: int
     git_activity: bool
+    withheld: int  # turns of which commits have metadata only
     active_us: int  # pauses up to `idle_us_max` between turns
     prompts: tuple[bytes, ...]  # hashes of the last `prompts_kept`, newest first
 
@@ -115,6 +117,7 @@ class Stretch:
             tool_calls=self.tool_calls + below.tool_calls,
             tool_failures=self.tool_failures + below.tool_failures,
             git_activity=self.git_activity or below.git_activity,
+            withheld=self.withheld + below.withheld,
             active_us=self.active_us + below.active_us,
             prompts=(below.prompts + self.prompts)[:prompts_kept],
         )
@@ -206,8 +209,9 @@ def _stretch(columns: list[Any]) -> Stretch:
         tool_calls=sums[7],
         tool_failures=sums[8],
         git_activity=sums[9],
-        active_us=sums[10],
-        prompts=tuple(sums[11] or ()),
+        withheld=sums[10],
+        active_us=sums[11],
+        prompts=tuple(sums[12] or ()),
     )
 
 

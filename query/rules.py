@@ -11,25 +11,32 @@ from typing import Final
 # committed the node first; of that member's, the largest output (a later import saw the message complete), then the later
 # commit. So nobody rewrites another's metadata by pushing the same node again. A row without a commit (seq null) has no rival:
 # it is only taken in where no commit has the node.
+# Content may come in a later commit than metadata, or never: by the same member, or by anybody where the hash proves the bytes.
+# Nobody else's searchable words are believed, for those no hash proves: `content_seq` is of that member's commits alone.
 _WINNERS: Final = """
 CREATE TABLE winners AS
 WITH said AS (
-    SELECT hash, arrival, pack IS NOT NULL AS placed, coalesce(output, -1) AS output, seq, team, member
+    SELECT hash, arrival, pack IS NOT NULL AS placed, hash_version IS NOT NULL AS verified, coalesce(output, -1) AS output,
+        seq, team, member
     FROM every_row JOIN origins USING (origin)
 ), nodes AS (
     SELECT hash, count(*) AS times, min(arrival) AS arrival, arg_min(member, arrival) AS first_member, min(seq) AS first_seq,
         bool_or(team) AS team, bool_or(placed) AS placed
     FROM said GROUP BY hash
 ), rivals AS (
-    SELECT said.hash, said.arrival, said.placed, ROW(member = first_member, output, seq, said.arrival) AS rank
+    SELECT said.hash, said.arrival, said.placed, said.verified, seq, member = first_member AS theirs,
+        ROW(member = first_member, output, seq, said.arrival) AS rank
     FROM said JOIN nodes USING (hash) WHERE times > 1
 ), best AS (
-    SELECT hash, arg_max(arrival, rank) AS arrival, arg_max(arrival, rank) FILTER (placed) AS placed_arrival
+    SELECT hash, arg_max(arrival, rank) AS arrival,
+        arg_max(arrival, rank) FILTER (placed AND (theirs OR verified)) AS placed_arrival,
+        min(seq) FILTER (placed AND theirs) AS content_seq
     FROM rivals GROUP BY hash
 ), chosen AS (
-    SELECT arrival, if(placed, arrival, NULL) AS placed_arrival, first_seq, team FROM nodes WHERE times = 1
+    SELECT arrival, if(placed, arrival, NULL) AS placed_arrival, if(placed, first_seq, NULL) AS content_seq, first_seq, team
+    FROM nodes WHERE times = 1
     UNION ALL
-    SELECT best.arrival, best.placed_arrival, first_seq, team FROM nodes JOIN best USING (hash)
+    SELECT best.arrival, best.placed_arrival, best.content_seq, first_seq, team FROM nodes JOIN best USING (hash)
 )
 SELECT row_number() OVER (ORDER BY arrival) - 1 AS id, * FROM chosen
 """
@@ -51,9 +58,9 @@ FROM calls JOIN firsts USING (usage_id) GROUP BY usage_id
 
 _ROWS: Final = """
 CREATE TABLE rows AS
-SELECT id, every_row.* EXCLUDE (arrival), member, device, seq, first_seq,
+SELECT id, every_row.* EXCLUDE (arrival), member, device, seq, first_seq, content_seq,
     CASE WHEN seq IS NOT NULL THEN if(winners.team, 'team', 'private') END AS space,
-    counted_id IS NULL OR counted_id = id AS counted
+    counted_id IS NULL OR counted_id = id AS counted, seq IS NOT NULL AND placed_arrival IS NULL AS withheld
 FROM every_row JOIN winners USING (arrival) JOIN origins USING (origin) LEFT JOIN relogs USING (usage_id)
 """
 

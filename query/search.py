@@ -67,11 +67,15 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a search found: what is shown, in how many sessions something was found, and how many turns match in all of them."""
+    """What a search found: what is shown, in how many sessions something was found, and how many turns match in all of them.
+
+    `withheld`: turns that no words could find, since only their metadata is known; 0 where no words were asked for.
+    """
 
     found: tuple[Found, ...]
     sessions: int
     matches: int
+    withheld: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +127,8 @@ def search(source: Source, asked: Asked, words: Words, texts: Texts, paths: Path
         groups = [_Group(one.place, (turn,), score) for one in groups for turn, score in one.scored]
     ordered = sorted(groups, key=_key_of(asked.order, chosen))
     shown = _shown(source, chosen, ordered[: asked.limit], query, texts, in_tools=in_tools)
-    return Answer(tuple(shown), sessions, matches)
+    withheld = texts.wordless() if query is not None else 0
+    return Answer(tuple(shown), sessions, matches, withheld)
 
 
 def shown_sessions(source: Source, chosen: Chosen, places: Sequence[int], texts: Texts) -> Iterator[Found]:

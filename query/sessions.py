@@ -26,7 +26,8 @@ class Session:
     """A path root → leaf, named by its leaf. Ids are hex, times RFC 3339 UTC, money micro-USD.
 
     `cost_usd_micro` is the sum of known costs; the `unpriced_turns` model calls are not in it. `synced`: every node of the path
-    is in the bucket. `space` and `member` are the leaf's; `space` None: only on this device.
+    is in the bucket. `space` and `member` are the leaf's; `space` None: only on this device. Of `withheld_turns` the bucket
+    has metadata only.
     """
 
     id: str
@@ -43,6 +44,7 @@ class Session:
     unpriced_turns: int
     space: str | None
     synced: bool
+    withheld_turns: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,4 +151,5 @@ def session_of(path: Path) -> Session:
         unpriced_turns=whole.unpriced,
         space=head.space,
         synced=whole.synced,
+        withheld_turns=whole.withheld,
     )

@@ -45,6 +45,10 @@ GROUP BY GROUPING SETS ((current), (current, day), (current, model), (current, p
 _UNDATED: Final = """
 SELECT count(*) FROM rows WHERE created_us IS NULL AND counted AND kind = 'message' AND (NOT ? OR space = 'team')
 """
+_WITHHELD: Final = """
+SELECT count(*) FROM rows, (SELECT min(starts) AS first, max(ends) AS after FROM spans WHERE current)
+WHERE withheld AND kind = 'message' AND counted AND created_us >= first AND created_us < after AND (NOT ? OR space = 'team')
+"""
 
 
 _NO_TOKENS: Final = Tokens(0, 0, 0, 0)
@@ -137,6 +141,7 @@ class TeamStats:
     projects: tuple[GroupUse, ...]
     members: tuple[GroupUse, ...]
     undated_turns: int
+    withheld_turns: int  # of the current period: counted, and nobody can read what was said
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +167,7 @@ def team_stats(source: Source, ask: Ask) -> TeamStats:
     with source.engine.table("spans", spans.table()):
         for row in source.engine.stream(_GROUPS, [ask.team_only]):
             found.take(row)
+        [(withheld,)] = source.engine.all(_WITHHELD, [ask.team_only])
     [(undated,)] = source.engine.all(_UNDATED, [ask.team_only])
     sessions = [s for s in list_sessions(source).sessions if not ask.team_only or s.space == "team"]
     ended = [[s for s in sessions if spans.period_of(s) is current] for current in (False, True)]
@@ -175,6 +181,7 @@ def team_stats(source: Source, ask: Ask) -> TeamStats:
         projects=_ranked(found.named("project"), fold=ask.fold_small),
         members=_ranked(found.named("member"), fold=False) if ask.by_member else (),
         undated_turns=undated,
+        withheld_turns=withheld,
     )
 
 

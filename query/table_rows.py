@@ -30,7 +30,7 @@ SELECT lower(hex(hash)) AS hash, lower(hex(parent)) AS parent, lower(hex(convers
     timezone('UTC', created_us) AS created_at, input_uncached, cache_read, cache_write, output, cache_write_1h,
     cost_usd_micro, cost_source, cost_table, CAST(tool_calls AS BIGINT) AS tool_calls,
     CAST(tool_errors AS BIGINT) AS tool_errors, git_activity, counted, verified,
-    string_split(tools, chr(10)) AS tools
+    string_split(tools, chr(10)) AS tools, withheld
 FROM rows JOIN chosen USING (id) ORDER BY created_us NULLS LAST, rows.hash
 """
 Row = dict[str, Any]
@@ -98,6 +98,8 @@ def content_batches(
         fresh = [node for node in nodes if bytes.fromhex(node.hash) not in seen]
         seen.update(bytes.fromhex(node.hash) for node in fresh)
         for node in fresh:
+            if node.withheld:  # a row would read as if nothing had been said
+                continue
             message = _message_row(node, session.conversation)
             waiting[MESSAGES.name].append(message)
             calls = _call_rows(node, session.conversation, results)
@@ -154,6 +156,7 @@ def _session_row(session: Session) -> Row:
         "output": tokens.output,
         "cost_usd_micro": session.cost_usd_micro,
         "unpriced_turns": session.unpriced_turns,
+        "withheld_turns": session.withheld_turns,
     }
 
 

@@ -91,6 +91,11 @@ NODES: Final = TableShape(
         Column(
             "tools", pa.list_(pa.string()), "names of the tools that this turn calls, each once; null: none"
         ),
+        Column(
+            "withheld",
+            pa.bool_(),
+            "the bucket has metadata only: what was said stayed on its author's device",
+        ),
     ),
     "created_at",
 )
@@ -113,6 +118,7 @@ SESSIONS: Final = TableShape(
         *_counts(
             cost_usd_micro="micro-USD, sum of the known costs",
             unpriced_turns="model calls that are not in it",
+            withheld_turns="turns of which the bucket has metadata only",
         ),
     ),
     "ended_at",

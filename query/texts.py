@@ -1,11 +1,12 @@
-"""What was said, by node: from the local store where that has the node, else from the text objects of the node's first commit.
+"""What was said, by node: from the local store where that has the node, else from the text objects of the commit it came with.
 
-A text row is a member's word. It counts only for nodes that its own commit brought first, as with metadata: nobody puts words
-into another's turn by committing the hash again.
+A text row is a member's word. It counts only for nodes whose content its own commit brought first, by the member who committed
+the node first: nobody puts words into another's turn by committing the hash again. Of withheld content there are no words.
 """
 
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import Final
 
 import pyarrow as pa
 
@@ -18,6 +19,11 @@ from store.node_parse import node_from_bytes
 from store.texts import open_text, searchable_text
 from sync.client import Client
 from sync.replica import PendingManifest
+
+_WORDLESS: Final = """
+SELECT count(*) FROM rows
+WHERE seq IS NOT NULL AND content_seq IS NULL AND kind = 'message' AND device IS DISTINCT FROM ?
+"""
 
 
 @dataclass(slots=True)
@@ -40,8 +46,14 @@ class Texts:
             left.discard(node_hash)
             if text:
                 yield node_hash, text
-        for seq, nodes in self._by_first_commit(left):
+        for seq, nodes in self._by_commit(left):
             yield from self.of_commit(seq, nodes)
+
+    def wordless(self) -> int:
+        """How many turns of other devices are metadata only: no search finds them, which answers must say."""
+        device = self.source.client.identity.device_id if self.source.client else None
+        [(turns,)] = self.source.engine.all(_WORDLESS, [device])
+        return int(turns)
 
     def of_local(self, wanted: Iterable[bytes]) -> Iterator[tuple[bytes, str]]:
         """(hash, text) of the nodes that the local store has; the text may be empty."""
@@ -88,12 +100,12 @@ class Texts:
         texts = table.column("text").take(pa.array(rows.values(), pa.int64())).to_pylist()
         yield from zip(rows, texts, strict=True)
 
-    def _by_first_commit(self, wanted: Collection[bytes]) -> Iterator[tuple[int, set[bytes]]]:
+    def _by_commit(self, wanted: Collection[bytes]) -> Iterator[tuple[int, set[bytes]]]:
         engine = self.source.engine
         with engine.table("wanted", pa.table({"hash": pa.array(wanted, pa.binary())})):
             found = engine.all(
-                "SELECT first_seq, list(hash) FROM rows JOIN wanted USING (hash)"
-                " WHERE first_seq IS NOT NULL GROUP BY first_seq ORDER BY first_seq"
+                "SELECT content_seq, list(hash) FROM rows JOIN wanted USING (hash)"
+                " WHERE content_seq IS NOT NULL GROUP BY content_seq ORDER BY content_seq"
             )
         yield from ((seq, set(hashes)) for seq, hashes in found)
 

@@ -2,7 +2,7 @@
 
 A node comes from the local store where the shown row says that this very device pushed those very bytes, or nobody pushed any;
 else its frame is fetched, even if the node is here too: another device's import of the same turn may differ in what the hash does
-not cover, and `show` must not depend on who looks.
+not cover, and `show` must not depend on who looks. Where its author pushed metadata only, that is all there is: `Node.withheld`.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,21 +14,26 @@ import pyarrow as pa
 from crypto.errors import StoreError, TapesError, UsageError, VerificationFailed
 from query.engine import Engine
 from query.forest import nowhere
+from query.moments import rfc3339
 from query.paths import read_parents
 from query.source import Source
 from store.local import local_node_bytes_max
 from store.names import object_name
 from store.node_parse import node_from_bytes
 from store.nodes import Cost, Node, Usage
+from store.nodes import Source as Found
 from store.packs import FramePlace, frame_name, open_placed_frame
 
 _STEPS: Final = """
 SELECT rows.hash, rows.parent, seq, device, stop_reason, input_uncached, cache_read, cache_write, output, cache_write_1h,
     cost_usd_micro, cost_source, cost_table, stored.elsewhere, stored.origin, stored.hash_version IS NOT NULL,
-    stored.stored_bytes, stored.pack, stored.frame_offset, stored.frame_length, stored.frame_sha256, stored.frame_index
+    stored.stored_bytes, stored.pack, stored.frame_offset, stored.frame_length, stored.frame_sha256, stored.frame_index,
+    rows.kind, rows.role, rows.provider, rows.model, rows.agent, rows.project, epoch_us(rows.created_us), rows.harness,
+    rows.harness_session, rows.usage_id
 FROM path JOIN rows USING (id) LEFT JOIN stored ON stored.hash = rows.hash ORDER BY step
 """
 _shown_columns = 8
+_place_columns = 9
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +61,7 @@ class _Step:
     usage: Usage | None
     cost: Cost | None
     place: _Place | None
+    labels: tuple[Any, ...]  # the rest of the row, in the order of `_STEPS`
 
 
 def load(source: Source, head: str, parents: Sequence[int] | None = None) -> list[Node]:
@@ -77,7 +83,7 @@ def load(source: Source, head: str, parents: Sequence[int] | None = None) -> lis
         elif place is not None:
             frames.setdefault((place.origin, place.frame), []).append((step, place))
         else:
-            raise VerificationFailed(f"node {step.hash}", "no manifest says where its bytes are")
+            found[step.hash] = _withheld(step)
     for neighbours in frames.values():  # one frame holds many nodes of a session: it is read and opened once
         found.update(reader.far(neighbours))
     return [found[step.hash] for step in steps]
@@ -164,6 +170,25 @@ def _with_metadata(node: Node, step: _Step) -> Node:
     return replace(node, stop_reason=step.stop_reason, usage=step.usage, cost=step.cost)
 
 
+def _withheld(step: _Step) -> Node:
+    """A node as its row alone tells of it. Its hash cannot be recomputed, so it is of no era."""
+    kind, role, provider, model, agent, project, created_us, harness, session, usage_id = step.labels
+    labels = {"type": kind, "role": role, "model": model, "provider": provider, "agent_name": agent}
+    return Node(
+        hash=step.hash,
+        hash_version=None,
+        parent_hash=step.parent,
+        bucket={name: label for name, label in labels.items() if label is not None},
+        stop_reason=step.stop_reason,
+        usage=step.usage,
+        cost=step.cost,
+        project=project,
+        created_at=rfc3339(created_us),
+        source=Found(harness, session, usage_id) if harness is not None else None,
+        withheld=True,
+    )
+
+
 def _output(usage: Usage | None) -> int | None:
     return usage.output if usage is not None else None
 
@@ -193,7 +218,8 @@ def _steps(engine: Engine, head: str, parents: Sequence[int] | None) -> Iterator
                 stop_reason=stop_reason,
                 usage=_usage(rest[:5]),
                 cost=_cost(rest[5:_shown_columns]),
-                place=_place(rest[_shown_columns:]),
+                place=_place(rest[_shown_columns : _shown_columns + _place_columns]),
+                labels=tuple(rest[_shown_columns + _place_columns :]),
             )
 
 

@@ -81,8 +81,8 @@ def facts_of(node: Node) -> NodeFacts:
 
 
 def without_words(facts: NodeFacts) -> NodeFacts:
-    """The facts of a node whose content is withheld: all but what is read out of the words of a shell command."""
-    return replace(facts, git_activity=False)
+    """The facts of a node whose content is withheld: all but what is read out of it, a command's words and tools' names."""
+    return replace(facts, git_activity=False, tools=None)
 
 
 def instant(when: str | None) -> datetime | None:

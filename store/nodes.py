@@ -58,6 +58,9 @@ class Node:
     project: str | None = None
     created_at: str | None = None  # RFC 3339, UTC, "Z", microseconds: 2026-02-14T09:30:00.000000Z
     source: Source | None = None
+    withheld: bool = (
+        False  # known by its metadata alone: the bucket has no `content`. Never stored, never pushed
+    )
 
     @property
     def verified(self) -> bool:
@@ -78,6 +81,7 @@ def node_to_dict(node: Node) -> dict[str, Json]:
         "project": node.project,
         "created_at": node.created_at,
         "source": _plain(node.source),
+        "withheld": node.withheld or None,
     }
     return {key: value for key, value in full.items() if value is not None}
 

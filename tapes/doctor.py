@@ -101,7 +101,8 @@ def _provider(desk: Desk) -> Check:
     if not desk.is_hybrid:
         hint = "tapes storage set-provider hybrid" if bucket else NO_BUCKET_HINT
         return Check("provider", "warning", "local: nothing leaves, or is backed up from, this device", hint)
-    return Check("provider", "ok", f"hybrid, {bucket}")
+    bare = desk.run.config.text("sync.content") == "metadata"
+    return Check("provider", "ok", f"hybrid, {bucket}" + ", metadata only: nothing that was said" * bare)
 
 
 def _bucket(desk: Desk) -> Check:

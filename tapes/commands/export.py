@@ -11,7 +11,7 @@ from typing import Annotated, BinaryIO, Final, Literal, get_args
 
 from cyclopts import Parameter
 
-from crypto.errors import UsageError
+from crypto.errors import PartialFailure, UsageError
 from query.bundle_write import write_bundle
 from query.choosing import ids_of_lines, sessions_named
 from query.export import Content, write_csv, write_json, write_ndjson
@@ -21,7 +21,7 @@ from query.records import About, price_tables
 from query.sessions import Session
 from query.source import Source
 from query.table_rows import Loader
-from store.nodes import Json
+from store.nodes import Json, Node
 from tapes.commands.context import Flags, Run, begin, no_flags
 from tapes.commands.desk import Desk
 from tapes.commands.filters import FilterFlags, no_filters
@@ -68,8 +68,14 @@ def export(
         source = desk.source()
         chosen = _filtered(source, chosen_by, filters) if names is None else sessions_named(source, names)
         about = about_export(source, _filter_record(names, chosen_by, filters))
-        _write(Loader(source), chosen, about, wanted, kind, output)
-    _answer(run, kind, wanted, chosen, output)
+        left_out = _write(Loader(source), chosen, about, wanted, kind, output)
+    _answer(run, kind, wanted, len(chosen) - len(left_out), output)
+    if left_out:
+        raise PartialFailure(
+            f"{len(left_out)} sessions are left out: a bundle holds what was said, and of some turns only metadata is here",
+            left_out,
+            hint="--format json, csv or parquet has their metadata",
+        )
     return 0
 
 
@@ -142,19 +148,34 @@ def _filter_record(names: Sequence[str] | None, chosen_by: SessionFilter, filter
 
 def _write(
     loader: Loader, chosen: list[Session], about: About, content: Content, kind: Format, output: Path | None
-) -> None:
+) -> list[str]:
+    """Write them; the ids of those that the format cannot hold."""
+    left_out: list[str] = []
     if kind == "parquet" and output is not None:
         write_parquet(loader, chosen, about, content, output)
-        return
+        return left_out
     with writing(output) as out:
         if kind == "tape":
-            write_bundle(((session, loader.nodes(session.id)) for session in chosen), about, out)
+            write_bundle(_whole(loader, chosen, left_out), about, out)
         elif kind == "csv":
             write_csv(chosen, about, out)
         elif kind in {"json", "ndjson"}:
             (write_json if kind == "json" else write_ndjson)(loader, chosen, about, content, out)
         else:
             _write_pages(_html if kind == "html" else _md, loader, chosen, about, out)
+    return left_out
+
+
+def _whole(
+    loader: Loader, chosen: list[Session], left_out: list[str]
+) -> Iterator[tuple[Session, list[Node]]]:
+    """Sessions with their nodes; one with a withheld turn is left out, since no reader could check a hash of it."""
+    for session in chosen:
+        nodes = loader.nodes(session.id)
+        if any(node.withheld for node in nodes):
+            left_out.append(session.id)
+        else:
+            yield session, nodes
 
 
 def _write_pages(pages: _Pages, loader: Loader, chosen: list[Session], about: About, out: BinaryIO) -> None:
@@ -177,9 +198,9 @@ def _md(loader: Loader, chosen: list[Session], about: About) -> Iterator[str]:
         yield from md_session(session, loader.nodes(session.id))
 
 
-def _answer(run: Run, kind: Format, content: Content, chosen: list[Session], output: Path | None) -> None:
+def _answer(run: Run, kind: Format, content: Content, sessions: int, output: Path | None) -> None:
     if run.flags.json:
-        fields = {"format": kind, "content": content, "sessions": len(chosen), "output": str(output)}
+        fields = {"format": kind, "content": content, "sessions": sessions, "output": str(output)}
         run.out.answer("export", fields)
     elif output is not None:
-        run.out.say(f"exported {len(chosen)} session{'s' if len(chosen) != 1 else ''} to {output}")
+        run.out.say(f"exported {sessions} session{'s' if sessions != 1 else ''} to {output}")

@@ -16,7 +16,7 @@ from tapes.commands.desk import Desk
 from tapes.commands.filters import FilterFlags, no_filters
 from tapes.commands.names import names_of
 from tapes.commands.wording import ask_words, warn_unread
-from tapes.render.search_results import answer_line, piped_results, terminal_results
+from tapes.render.search_results import answer_line, piped_results, terminal_results, withheld_line
 
 limit_max = 1000
 limit_default = 20
@@ -70,6 +70,8 @@ def search(
     else:
         run.out.lines(piped_results(answer, asked))
     run.out.say(answer_line(answer, asked, ranked_newest))
+    if answer.withheld:
+        run.out.say(withheld_line(answer))
     return 0
 
 
@@ -102,4 +104,5 @@ def _fields(asked: Asked, answer: Answer, unread: list[str], ranked_newest: int 
         ],
         "total": {"sessions": answer.sessions, "matches": answer.matches},
         "unread": unread,
+        "withheld": answer.withheld,
     }

@@ -16,6 +16,7 @@ _SHOWN_EVEN_IF_NULL = (
     "hash",
     "hash_version",
     "verified",
+    "withheld",
     "parent_hash",
     "bucket",
     "usage",
@@ -50,6 +51,6 @@ def show(
 
 
 def node_fields(node: Node) -> dict[str, Any]:
-    """A node as `show --json` gives it: the stored form, nulls spelled out, and whether its hash holds."""
-    stored = {**node_to_dict(node), "verified": node.verified}
+    """A node as `show --json` gives it: the stored form, nulls spelled out; whether its hash holds, and its content is known."""
+    stored = {**node_to_dict(node), "verified": node.verified, "withheld": node.withheld}
     return {name: stored.get(name) for name in _SHOWN_EVEN_IF_NULL}

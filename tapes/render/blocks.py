@@ -16,6 +16,7 @@ Parts = Iterator[Indented]
 folded_lines_max: Final = 12
 folded_chars_max: Final = 2_000
 input_lines_max: Final = 6
+WITHHELD: Final = "what was said did not leave its author's device"
 _said_columns: Final = 2
 _done_columns: Final = 4
 _base64_chars_per_3_bytes: Final = 4

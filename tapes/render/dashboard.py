@@ -168,6 +168,8 @@ def _notes(found: TeamStats) -> Iterator[str]:
         yield f"{found.current.use.unpriced_turns} model calls have no known price and are in no cost."
     if found.undated_turns:
         yield f"{found.undated_turns} turns have no time and are in no period."
+    if found.withheld_turns:
+        yield f"{found.withheld_turns} turns are metadata only: they count, and what was said stayed with its author."
 
 
 def _sparkline(values: Sequence[int]) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from store.nodes import Node
-from tapes.render.blocks import blocks_of
+from tapes.render.blocks import WITHHELD, blocks_of
 from tapes.render.safe import safe, safe_line
 
 Kind = Literal["said", "thinking", "call", "result", "error", "other"]
@@ -29,7 +29,9 @@ class Piece:
 
 
 def pieces_of(node: Node) -> Iterator[Piece]:
-    """The blocks of a turn, in its order."""
+    """The blocks of a turn, in its order; one that says so where its content is withheld."""
+    if node.withheld:
+        yield Piece("other", "metadata only", WITHHELD)
     for block in blocks_of(node.bucket):
         name = block.get("type")
         kind = _KINDS.get(name, "other") if isinstance(name, str) else "other"

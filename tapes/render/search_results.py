@@ -61,6 +61,12 @@ def _turn_row(found: Found, hit: Hit) -> tuple[str, ...]:
     return found.session.id, str(hit.turn), figures.moment(hit.at), hit.role or "", hit.snippet.text
 
 
+def withheld_line(answer: Answer) -> str:
+    """What no search can find, said: silence would read as "nothing there"."""
+    turns = f"{answer.withheld} turn{' is' if answer.withheld == 1 else 's are'}"
+    return f"{turns} metadata-only: what was said in them is not searched"
+
+
 def answer_line(answer: Answer, asked: Asked, ranked_newest: int | None) -> str:
     """How much there is, in which order, and what times meant. `ranked_newest`: how many matches an order by relevance saw."""
     parts = [_amount(answer, asked), f"by {asked.order}"]

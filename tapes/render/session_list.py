@@ -70,7 +70,12 @@ def _space(session: Session) -> str:
     """Who can read it, and whether all of it is in the bucket yet."""
     if session.space is None:
         return "local"
-    return session.space if session.synced else f"{session.space}, not all synced"
+    partly = "" if session.withheld_turns == session.turns else f"{session.withheld_turns} turns "
+    remarks = (
+        f"{partly}metadata only" * bool(session.withheld_turns),
+        "not all synced" * (not session.synced),
+    )
+    return ", ".join(filter(None, (session.space, *remarks)))
 
 
 def _classes(tokens: Tokens) -> tuple[int, int, int, int]:

@@ -18,6 +18,8 @@ def standing_lines(fields: Mapping[str, Any]) -> Iterator[str]:
     if remote["version"] is not None:
         yield f"team       {figures.short_id(remote['team'] or '-')}, log at {remote['version']}"
     yield f"to push    {fields['pending_push']} turns"
+    if fields["content"] != "full" or fields["withheld"]:
+        yield f"content    {fields['content']} is pushed; the bucket has {fields['withheld']} turns as metadata only"
     yield f"to pull    {fields['pending_pull']} manifests known of and not taken in"
     yield f"last sync  {figures.moment(fields['last_sync_at'])}"
     yield from watch_lines(fields["watch"])
@@ -71,7 +73,7 @@ def plan_lines(plan: Sequence[PlannedConversation]) -> Iterator[str]:
             each.conversation,
             each.space,
             f"{each.nodes} turns" + (f" ({each.ancestors} as ancestors)" if each.ancestors else ""),
-            figures.size(each.bytes),
+            figures.size(each.bytes) if each.content == "full" else "metadata only",
             each.project or "",
         )
         for each in plan

@@ -8,7 +8,7 @@ from rich.text import Text
 
 from store.nodes import Node
 from tapes.render import figures
-from tapes.render.blocks import Folding, blocks_of, render_block
+from tapes.render.blocks import WITHHELD, Folding, blocks_of, render_block
 from tapes.render.safe import safe_line
 
 _STYLE_OF_ROLE = {
@@ -50,7 +50,9 @@ def _heading(session: str, nodes: Sequence[Node]) -> Iterator[RenderableType]:
     for name, value in facts.items():
         if value:
             yield Text(f"{name:<8}", style="dim").append(safe_line(value), style="not dim")
-    if broken := sum(not node.verified for node in nodes):
+    if withheld := sum(node.withheld for node in nodes):
+        yield Text(f"{withheld} of {len(nodes)} turns are metadata only: {WITHHELD}", style="yellow")
+    if broken := sum(not node.verified and not node.withheld for node in nodes):
         yield Text(
             f"{broken} of {len(nodes)} turns are unverified: their hash fits no known era", style="yellow"
         )
@@ -62,7 +64,9 @@ def _turn_line(number: str, node: Node) -> Text:
     for detail in _details(node):
         line.append(f" · {safe_line(detail)}", style="dim not bold")
     line.append(f" · {figures.short_id(node.hash)}", style="dim not bold")
-    if not node.verified:
+    if node.withheld:
+        line.append(" · METADATA ONLY", style="yellow")
+    elif not node.verified:
         line.append(" · UNVERIFIED", style="yellow")
     return line
 

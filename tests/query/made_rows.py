@@ -36,6 +36,7 @@ class Said:
     minute: int | None = 0
     stored_bytes: int = 100
     placed: bool = True
+    verified: bool = True
     harness_session: str | None = None
 
 
@@ -79,7 +80,7 @@ def _facts(said: Said) -> NodeFacts:
     fresh, read, written, output = said.used
     return NodeFacts(
         hash=name(said.node),
-        hash_version="E3",
+        hash_version="E3" if said.verified else None,
         parent_hash=name(said.parent) if said.parent is not None else None,
         harness="test",
         harness_session=said.harness_session,
@@ -118,6 +119,7 @@ class Shown:
     first_seq: float
     space: str | None
     counted: bool = True
+    withheld: bool = False  # no commit's row has a place
 
     @property
     def output(self) -> int:
@@ -169,7 +171,8 @@ def _best(said: list[tuple[int, Commit, Said]]) -> Shown:
         if commit.member == first.member and _output(row) >= _output(best):
             best = row
     space = "team" if any(commit.team for _, commit, _ in said) else "private"
-    return Shown(best, first.member, first_seq, space)
+    withheld = not any(row.placed for _, _, row in said)
+    return Shown(best, first.member, first_seq, space, withheld=withheld)
 
 
 def _output(row: Said) -> int:
@@ -218,6 +221,7 @@ def _session(path: list[Shown]) -> Summary:
         "turns": sum(n.said.kind == "message" for n in path),
         **_sums(path),
         "space": head.space,
+        "withheld_turns": sum(node.withheld for node in path if node.said.kind == "message"),
         "synced": all(n.space is not None for n in path),
     }
 

@@ -46,6 +46,7 @@ def session_of(nodes: list[Node]) -> Session:
         tokens=Tokens(0, 0, 0, 0),
         cost_usd_micro=0,
         unpriced_turns=0,
+        withheld_turns=0,
         space=None,
         synced=False,
     )

@@ -85,7 +85,7 @@ def test_no_word_and_no_pack_leaves(pair: Pair) -> None:
 
 
 def test_what_a_command_says_is_not_told(pair: Pair) -> None:
-    """`git_activity` is read out of a shell command's words, so a withheld row never says it."""
+    """`git_activity` and the tools' names are read out of the content, so a withheld row never says them."""
     call = {"type": "tool_use", "tool_name": "Bash", "tool_input": {"command": "git commit -m x"}}
     node = turn("commits", None, output=3)
     bucket = {**node.bucket, "content": [call]}
@@ -97,7 +97,7 @@ def test_what_a_command_says_is_not_told(pair: Pair) -> None:
     pair.ana.provider.sync()
     pair.ben.provider.sync()
 
-    assert (False, 1) == (bare["git_activity"], bare["tool_calls"])
+    assert (False, None, 1) == (bare["git_activity"], bare["tools"], bare["tool_calls"])
     assert True is rows(pair.ben)[-1]["git_activity"]
 
 
