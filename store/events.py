@@ -64,6 +64,14 @@ class Epoch(Stored):
     wraps: list[Wrap]
 
 
+class RewrapWanted(Stored):
+    """The author's device cannot open the wrap it was given of this epoch. Enacted by whoever writes next and holds the key."""
+
+    type: Literal["rewrap_wanted"]
+    space: Hex16
+    epoch: Count
+
+
 class Rewrap(Stored):
     """Wraps again, for recipients whose wrap was junk. Anybody who holds the key may."""
 
@@ -162,6 +170,7 @@ class Push(Stored):
 Event = Annotated[
     Genesis
     | Epoch
+    | RewrapWanted
     | Rewrap
     | Invite
     | Closed

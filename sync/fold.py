@@ -13,7 +13,7 @@ from crypto.identities import PublicKeys
 from store import events
 from store.commits import team_id
 from store.fields import from_base64
-from sync.roster import Device, EpochRecord, InviteRecord, Member, Roster, Space
+from sync.roster import Device, EpochRecord, InviteRecord, Member, Roster, Space, Wanted
 
 invite_limit_max = 1000
 
@@ -114,8 +114,33 @@ def _require_wraps(grants: list[events.Grant], space: Space, keys: set[bytes]) -
         raise Refused("a new recipient without a wrap of the newest epoch")
 
 
-def _rewrap(roster: Roster, event: events.Rewrap, _author: Author) -> Roster:
-    return _grant(roster, event.grants)
+def _rewrap_wanted(roster: Roster, event: events.RewrapWanted, author: Author) -> Roster:
+    """Once until it is answered, and each answer is another member's: an asker without end runs out of them."""
+    space = roster.spaces.get(bytes.fromhex(event.space))
+    device = roster.active_device(author.device)
+    if space is None or not 1 <= event.epoch <= len(space.epochs):
+        raise Refused("asks for an epoch that does not exist")
+    if device is None or device.keys.x25519 not in roster.recipients(space):
+        raise Refused("asks for a key it has no right to")
+    place = (space.id, event.epoch, device.id)
+    before = roster.wanted.get(place, Wanted(pending=False))
+    if before.pending:
+        raise Refused("asks again before an answer")
+    return replace(roster, wanted={**roster.wanted, place: replace(before, pending=True)})
+
+
+def _rewrap(roster: Roster, event: events.Rewrap, author: Author) -> Roster:
+    roster = _grant(roster, event.grants)
+    member = _member_of(roster, author).id
+    given = {
+        (bytes.fromhex(g.space), g.epoch, bytes.fromhex(wrap.to)) for g in event.grants for wrap in g.wraps
+    }
+    answered = {
+        place: Wanted(pending=False, answered=wanted.answered | {member})
+        for place, wanted in roster.wanted.items()
+        if wanted.open_to(member) and (*place[:2], roster.devices[place[2]].keys.x25519) in given
+    }
+    return replace(roster, wanted={**roster.wanted, **answered}) if answered else roster
 
 
 def _invite(roster: Roster, event: events.Invite, author: Author) -> Roster:
@@ -355,6 +380,7 @@ def _second_genesis(_roster: Roster, _event: events.Genesis, _author: Author) ->
 _RULES: dict[type[events.Event], Callable[[Roster, Any, Author], Roster]] = {
     events.Genesis: _second_genesis,
     events.Epoch: _epoch,
+    events.RewrapWanted: _rewrap_wanted,
     events.Rewrap: _rewrap,
     events.Invite: _invite,
     events.Closed: _closed,

@@ -17,6 +17,7 @@ from sync.providers import Progress, ProgressSeen, SyncReport, SyncStatus
 from sync.pull import PullReport, applied_manifests, apply_manifests
 from sync.push import Pusher, space_of
 from sync.replica import PendingManifest
+from sync.rewraps import ask_again
 from sync.segment_writer import try_write_due
 
 note_last_sync = "last-sync-at"
@@ -47,6 +48,7 @@ class HybridProvider(LocalProvider):
             return report  # a bucket that lost what it had is not written to: the finding comes first
         self._client.require_membership()
         self._settle()
+        report.notices.extend(ask_again(self._client))
         keep_house(self._client)
         self._push(report, tell)
         if report.pushed_commits:

@@ -1,12 +1,15 @@
 """The epoch keys a client can open: from its own wraps, and backwards along the chain."""
 
 from collections.abc import Sequence
+from typing import Final
 
 from crypto.epochs import open_chain, unwrap_key
 from crypto.errors import KeyNeeded, SealBroken, VerificationFailed
 from crypto.identities import SecretKeys
 from crypto.sealing import SealKey
 from sync.roster import EpochRecord, Roster, Space
+
+_ASK_HINT: Final = "`tapes storage sync` asks for it again; the next write of another member brings it"
 
 
 class Keychain:
@@ -68,7 +71,8 @@ class Keychain:
                 except SealBroken as error:
                     broken = error
         if broken is not None:
-            raise SealBroken(broken.obj, f"{broken.problem}; written by device {record.author.hex()[:16]}")
+            author = record.author.hex()[:16]
+            raise SealBroken(broken.obj, f"{broken.problem}; written by device {author}", hint=_ASK_HINT)
         return None
 
     def _step_back(self, space: Space, key: SealKey) -> SealKey:
@@ -79,7 +83,9 @@ class Keychain:
             return open_chain(key, newer.chain, older.commitment)
         except VerificationFailed as broken:  # FormatBroken too: its author may have put anything there
             author = newer.author.hex()[:16]
-            raise SealBroken(broken.obj, f"{broken.problem}; written by device {author}") from None
+            raise SealBroken(
+                broken.obj, f"{broken.problem}; written by device {author}", hint=_ASK_HINT
+            ) from None
 
     def _keep(self, key: SealKey) -> SealKey:
         self._opened[key.space, key.epoch] = key

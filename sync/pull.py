@@ -80,7 +80,7 @@ def _apply_one(client: Client, pending: PendingManifest, report: PullReport) -> 
 
 def _wait(report: PullReport, space: bytes, locked: TapesError) -> None:
     report.waiting.setdefault(space, locked)
-    notice = f"{locked.message}; what was pushed under it waits for a rewrap"
+    notice = f"{locked.message}; what was pushed under it waits until the key comes"
     if notice not in report.notices:
         report.notices.append(notice)
 

@@ -91,6 +91,18 @@ class InviteRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class Wanted:
+    """A device's request for a sound wrap of one epoch: whether it waits, and which members have answered it ever."""
+
+    pending: bool
+    answered: frozenset[bytes] = frozenset()
+
+    def open_to(self, member: bytes) -> bool:
+        """Whether this member may still answer: once each, so that whoever answers with junk is not asked again."""
+        return self.pending and member not in self.answered
+
+
+@dataclass(frozen=True, slots=True)
 class Roster:
     """The team as of one point of the log."""
 
@@ -100,6 +112,7 @@ class Roster:
     devices: Mapping[bytes, Device] = field(default_factory=dict)
     spaces: Mapping[bytes, Space] = field(default_factory=dict)
     invites: Mapping[bytes, InviteRecord] = field(default_factory=dict)
+    wanted: Mapping[tuple[bytes, int, bytes], Wanted] = field(default_factory=dict)  # space, epoch, device
     fence: int = 0  # objects with an older base must not be newly named
     rotation_due: bool = False  # somebody asked to go: the next write must start a team epoch
     # Answers of `recipients`, asked for by every push; not copied by `replace`, so that they never outlive what they are about.

@@ -116,9 +116,18 @@ def ending(
 def private_epoch(context: DraftContext, keychain: Keychain) -> bytes:
     """A commit that opens this member's private space, or renews its key after a device of theirs was revoked."""
     roster = context.roster
-    member = roster.members[context.identity.member_id]
-    space = roster.private_space_of(member.id)
-    older = keychain.newest(roster, space.id) if space is not None else None
-    readers = {member.keys.x25519, *(device.keys.x25519 for device in roster.devices_of(member.id))}
-    epoch, key = new_epoch(roster.team, space.id if space is not None else token_bytes(16), older, readers)
+    space = roster.private_space_of(context.identity.member_id)
+    if space is None:
+        epoch, key = first_epoch(context)
+    else:
+        older = keychain.newest(roster, space.id)
+        epoch, key = new_epoch(roster.team, space.id, older, roster.recipients(space))
     return draft(context, roster.team, key, Content([epoch]))
+
+
+def first_epoch(context: DraftContext) -> tuple[events.Epoch, SealKey]:
+    """The event that opens this member's private space, and its key."""
+    roster = context.roster
+    member = roster.members[context.identity.member_id]
+    readers = {member.keys.x25519, *(device.keys.x25519 for device in roster.devices_of(member.id))}
+    return new_epoch(roster.team, token_bytes(16), None, readers)

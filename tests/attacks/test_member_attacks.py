@@ -1,14 +1,12 @@
 """A hostile member, with valid keys and a client of their own making: what they try, and what everybody else gets."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 from secrets import token_bytes
 
 import pytest
 
-from crypto.epochs import wrap_bytes, wrap_key
-from crypto.errors import KeyNeeded, SealBroken, VerificationFailed
+from crypto.errors import KeyNeeded, VerificationFailed
 from crypto.sealing import SealKey, read_header
 from store import events
 from store.blobs import PutOutcome
@@ -17,88 +15,17 @@ from store.limits import commit_bytes_max
 from store.manifests import open_manifest
 from store.names import object_name, slot_name
 from store.nodes import Node
-from sync.drafts import Content, DraftContext, draft, grant
+from sync.drafts import Content, DraftContext, draft
 from sync.keychain import Keychain
 from sync.membership import Bucket, invite, join
 from sync.rights import commit_ends, leave, remove_member
 from sync.team import InviteTerms
 from sync.verify import verify
-from tests.actors import NOW_MS, client, founded, joined, person
-from tests.attacks.hostile import another_frame, hostile_epoch, lying_push, named_by
-from tests.fakes.strict_store import StrictStore
-from tests.faults.worlds import CuttingStore, hurried, impatient
+from tests.actors import client, person
+from tests.attacks.honest import ANAS_PRIVATE, Team
+from tests.attacks.hostile import another_frame, lying_push, named_by
+from tests.faults.worlds import CuttingStore, hurried
 from tests.laptops import Laptop, conversation
-
-ANAS_PRIVATE = conversation("ana only", 2, "secret")
-
-
-@dataclass(frozen=True)
-class Team:
-    """Ana the owner, Ben the honest member, Eve."""
-
-    store: StrictStore
-    root: Path
-    ana: Laptop
-    ben: Laptop
-    eve: Laptop
-
-    def goes_on(self) -> None:
-        """Ana pushes, Ben reads it, Ben answers, and both check the whole bucket."""
-        said = conversation(f"team goes on {token_bytes(4).hex()}", 2)
-        self.ana.provider.put(said)
-        self.ana.provider.sync()
-        self.ben.provider.put([*said, *conversation("and ben too", 1)])
-        self.ben.provider.sync()
-        self.ana.provider.sync()
-        assert {node.hash for node in said} <= set(self.ben.pulled())
-        private = {node.hash for node in ANAS_PRIVATE}
-        assert [h for h in self.ana.pulled() if h not in private] == self.ben.pulled()
-        assert self.ana.client.log.point == self.ben.client.log.point
-
-    def all_well(self) -> None:
-        """As `goes_on`, and `verify` has no finding on either side."""
-        self.goes_on()
-        for laptop in (self.ana, self.ben):
-            assert verify(laptop.client).ok, verify(laptop.client).findings
-
-    def context(self, laptop: Laptop) -> DraftContext:
-        laptop.client.log.catch_up()
-        return DraftContext(
-            laptop.client.log.point,
-            laptop.client.log.next_seq,
-            token_bytes(16),
-            NOW_MS,
-            laptop.client.identity,
-        )
-
-    def void_reasons(self, seq: int) -> list[str | None]:
-        """What the honest ones made of a slot."""
-        reasons = []
-        for laptop in (self.ana, self.ben):
-            laptop.client.log.catch_up()
-            slot = laptop.client.replica.slot(seq)
-            assert slot is not None
-            reasons.append(slot.void_reason)
-        return reasons
-
-
-@pytest.fixture
-def team(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Team:
-    """A team that has talked a little."""
-    impatient(monkeypatch.setitem)
-    store = StrictStore()
-    ana = hurried(founded(store, tmp_path / "ana", "ana"))
-    ben = hurried(joined(ana, store, tmp_path / "ben", "ben"))
-    eve = hurried(joined(ana, store, tmp_path / "eve", "eve"))
-    laptops = [
-        Laptop(made, tmp_path / name, {"secret"}) for name, made in (("ana", ana), ("ben", ben), ("eve", eve))
-    ]
-    made = Team(store, tmp_path, *laptops)
-    made.ana.provider.put([*conversation("first", 3), *ANAS_PRIVATE])
-    for laptop in laptops:
-        laptop.provider.sync()
-    return made
-
 
 # ── slots ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -162,75 +89,6 @@ def test_a_void_slot_costs_one_number(team: Team, slot: Callable[[Team], bytes],
     assert reason in first
     assert first == second
     assert slot_name(seq) in {notice.object for notice in verify(team.ben.client).notices}
-
-
-# ── keys ────────────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def junk_wrap(_team: Team, _recipient: bytes) -> bytes:
-    return b"\x01" + token_bytes(wrap_bytes - 1)
-
-
-def wrap_of_another_key(team: Team, recipient: bytes) -> bytes:
-    roster = team.eve.client.roster
-    epoch = len(roster.spaces[roster.team_space].epochs) + 1
-    return wrap_key(SealKey(roster.team, roster.team_space, epoch, token_bytes(32)), recipient)
-
-
-@pytest.mark.parametrize("wrap", [junk_wrap, wrap_of_another_key])
-def test_a_wrap_that_does_not_open_is_reported_with_its_author(
-    team: Team, wrap: Callable[[Team, bytes], bytes]
-) -> None:
-    """Eve starts an epoch whose wrap for Ben is junk, or another key; Ben names her and waits, the others go on."""
-    victims = [team.ben.client.identity.device.public.x25519]
-    seq = hostile_epoch(team.eve.client, {to: wrap(team, to) for to in victims})
-    said = conversation("behind ben's back", 2)
-    team.ana.provider.put(said)
-    team.ana.provider.sync()
-    report = team.ben.provider.sync()
-
-    author = team.eve.client.identity.device_id.hex()[:16]
-    assert [True] == [author in notice for notice in report.notices]
-    assert not report.broken
-    assert not {node.hash for node in said} & set(team.ben.pulled())
-    team.ben.provider.put(conversation("ben cannot seal this", 1))
-    with pytest.raises(SealBroken, match=author):  # rather than push what would skip what he could not read
-        team.ben.provider.sync()
-
-    rewrapped(
-        team.ana, victims, team.ana.client.roster.spaces[team.ana.client.roster.team_space].newest.number
-    )
-    assert 1 == team.ben.provider.sync().pushed_nodes
-    assert {node.hash for node in said} <= set(team.ben.pulled())
-    team.all_well()
-    assert seq < team.ben.client.log.next_seq
-
-
-def rewrapped(by: Laptop, recipients: list[bytes], epoch: int) -> None:
-    """The key of an epoch again, for those who were given junk."""
-    by.client.log.catch_up()
-    roster = by.client.roster
-    key = by.client.keychain.at(roster, roster.team_space, epoch)
-    newest = by.client.keychain.newest(roster, roster.team_space)
-    told = Content([events.Rewrap(type="rewrap", grants=[grant(key, recipients)])])
-    by.client.commit(lambda context: draft(context, roster.team, newest, told))
-
-
-def test_a_chain_that_leads_nowhere_delays_newcomers_only(team: Team) -> None:
-    """Eve's epoch chains to junk: who holds the older keys reads on, a newcomer is told who did it and reads after a rewrap."""
-    older = len(team.eve.client.roster.spaces[team.eve.client.roster.team_space].epochs)
-    hostile_epoch(team.eve.client, {}, chain=token_bytes(150))
-    team.goes_on()
-    cat = Laptop(hurried(joined(team.ana.client, team.store, team.root / "cat", "cat")), team.root / "cat")
-    report = cat.provider.sync()
-
-    author = team.eve.client.identity.device_id.hex()[:16]
-    assert any(author in notice for notice in report.notices)
-    assert not report.broken
-    rewrapped(team.ana, [cat.client.identity.device.public.x25519], older)
-    cat.provider.sync()
-    team.ben.provider.sync()
-    assert cat.pulled() == team.ben.pulled()
 
 
 # ── pushes that lie ─────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -6,17 +6,21 @@ from pathlib import Path
 
 import pytest
 
+from crypto.epochs import wrap_bytes
 from crypto.errors import KeyNeeded
 from crypto.identities import SecretKeys
 from crypto.kit import mark_of
 from store.blobs import BlobStore
 from sync.client import Client
+from sync.housekeeping import keep_house
 from sync.membership import Bucket, create_team, invite, join, members
 from sync.recovery import kit_identity, recover
 from sync.rekey import check_rekey, rekey
+from sync.rewraps import ask_again
 from sync.team import InviteTerms
 from sync.verify import verify
-from tests.actors import Person, client, founded, person
+from tests.actors import Person, client, founded, joined, person
+from tests.attacks.hostile import hostile_epoch
 from tests.fakes.strict_store import StrictStore
 from tests.faults.worlds import CuttingStore, PowerCut, hurried, valid_commits
 from tests.sync.test_rekey import founded_by, new_kit, new_machine
@@ -161,3 +165,44 @@ def _only_opens(counts: SecretKeys, dead: list[SecretKeys], store: BlobStore, ho
             recover(reader, kit, "x")
         reader.close()
     made.close()
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+def test_a_cut_request_for_a_key_is_made_once(tmp_path: Path, *, after: bool) -> None:
+    """Ben was given junk; cut at any request of his asking, he has asked once in the end, and reads after Ana's next write."""
+    cuts = 0
+    first_store = StrictStore()
+    ana = founded(first_store, tmp_path / "world" / "ana")
+    ben = joined(ana, first_store, tmp_path / "world" / "ben")
+    hostile_epoch(ana, {ben.identity.device.public.x25519: b"\x01" + bytes(wrap_bytes - 1)})
+    owner, victim = Person(person("ana").member, ana.identity), Person(person("ben").member, ben.identity)
+    ana.close()
+    ben.close()
+    for at in range(requests_max):
+        store, home = StrictStore(), tmp_path / str(at)
+        store.restore(first_store.snapshot())
+        shutil.copytree(tmp_path / "world", home)
+        if not cut_at(victim, store, home / "ben", at, after=after, deed=asks):
+            break
+        cuts += 1
+        asking, giving = (
+            hurried(client(who, store, home / name)) for who, name in ((victim, "ben"), (owner, "ana"))
+        )
+        asks(asking)
+        giving.log.catch_up()
+        keep_house(giving)
+        assert [] == asks(asking), at
+        told = [event.type for seq in range(3, asking.log.next_seq) for event in asking.commit_at(seq).events]
+        assert ["epoch", "epoch", "rewrap_wanted", "rewrap"] == told, at
+        assert verify(asking).ok, at
+        asking.close()
+        giving.close()
+
+    assert cuts > 2
+
+
+def asks(made: Client) -> list[str]:
+    """What a sync does first about keys that do not open."""
+    made.log.refresh()
+    made.committer.resume()
+    return ask_again(made)

@@ -166,6 +166,46 @@ def test_leaving_is_enacted_by_the_next_write(book: Book) -> None:
     book.write(book.says(book.owner, [idle]))
 
 
+def wanted(book: Book, epoch: int, space: bytes | None = None) -> events.RewrapWanted:
+    """A request for a key of the team space, or of another."""
+    return events.RewrapWanted(
+        type="rewrap_wanted", space=(space or roster_of(book).team_space).hex(), epoch=epoch
+    )
+
+
+def test_a_key_is_asked_for_once_and_by_who_may_read_it(book: Book) -> None:
+    """Not for an epoch that is not there, not for another's private space, and not again before an answer."""
+    ben = let_in(book, "ben")
+    book.write(private_epoch(book.context(book.owner), keychain(book.owner)))
+    private = roster_of(book).private_space_of(book.owner.identity.member_id)
+    assert private is not None
+
+    assert "does not exist" in book.void_reason(book.says(ben, [wanted(book, 3)]))
+    assert "does not exist" in book.void_reason(book.says(ben, [wanted(book, 0)]))
+    assert "no right" in book.void_reason(book.says(ben, [wanted(book, 1, private.id)]))
+    book.write(book.says(ben, [wanted(book, 1)]))
+    assert "asks again" in book.void_reason(book.says(ben, [wanted(book, 1)]))
+    book.write(book.says(ben, [wanted(book, 2)]))
+
+
+def test_an_answer_counts_once_for_each_member(book: Book) -> None:
+    """Ben's own answer does not settle his second request for the same key; somebody else's does."""
+    ben = let_in(book, "ben")
+    roster = roster_of(book)
+    key = keychain(ben).at(roster, roster.team_space, 1)
+    answer = events.Rewrap(type="rewrap", grants=[grant(key, [ben.identity.device.public.x25519])])
+    place = (roster.team_space, 1, ben.identity.device_id)
+
+    told: list[events.Event] = [wanted(book, 1), answer, wanted(book, 1), answer]
+    book.write(book.says(ben, told))
+    assert roster_of(book).wanted[place].pending
+    book.write(book.says(book.owner, [answer]))
+    assert not roster_of(book).wanted[place].pending
+    other = events.Rewrap(type="rewrap", grants=[grant(key, [book.owner.identity.device.public.x25519])])
+    book.write(book.says(ben, [wanted(book, 1), other]))
+    assert roster_of(book).wanted[place].pending
+
+
 def test_roles_are_kept_apart(book: Book) -> None:
     """A plain member neither invites, removes, fences nor promotes itself; an admin does not touch an owner."""
     ben = let_in(book, "ben")

@@ -1,0 +1,159 @@
+"""A member who hands out junk for keys: who is given it says who did it, asks, and is given it soundly with no human step."""
+
+from collections.abc import Callable
+from secrets import token_bytes
+
+import pytest
+
+from crypto.epochs import wrap_bytes, wrap_key
+from crypto.errors import SealBroken
+from crypto.sealing import SealKey
+from store import events
+from store.fields import to_base64
+from store.names import slot_name
+from sync.drafts import Content, draft
+from sync.roster import Wanted
+from sync.verify import verify
+from tests.actors import joined
+from tests.attacks.honest import Team
+from tests.attacks.hostile import hostile_epoch
+from tests.faults.worlds import hurried
+from tests.laptops import Laptop, conversation
+
+
+def junk_wrap(_team: Team, _recipient: bytes) -> bytes:
+    return b"\x01" + token_bytes(wrap_bytes - 1)
+
+
+def wrap_of_another_key(team: Team, recipient: bytes) -> bytes:
+    roster = team.eve.client.roster
+    epoch = len(roster.spaces[roster.team_space].epochs) + 1
+    return wrap_key(SealKey(roster.team, roster.team_space, epoch, token_bytes(32)), recipient)
+
+
+@pytest.mark.parametrize("wrap", [junk_wrap, wrap_of_another_key])
+def test_a_wrap_that_does_not_open_is_reported_with_its_author(
+    team: Team, wrap: Callable[[Team, bytes], bytes]
+) -> None:
+    """Eve's epoch holds junk for Ben, or another key; Ben names her and asks, and Ana's next write gives him the key unasked."""
+    victims = [team.ben.client.identity.device.public.x25519]
+    hostile_epoch(team.eve.client, {to: wrap(team, to) for to in victims})
+    said = conversation("behind ben's back", 2)
+    team.ana.provider.put(said)
+    team.ana.provider.sync()
+    report = team.ben.provider.sync()
+
+    author = team.eve.client.identity.device_id.hex()[:16]
+    assert all(author in notice for notice in report.notices)
+    assert any("asked for it again" in notice for notice in report.notices)
+    assert not report.broken
+    assert not {node.hash for node in said} & set(team.ben.pulled())
+    team.ben.provider.put(conversation("ben cannot seal this", 1))
+    length = team.ben.client.log.next_seq
+    with pytest.raises(SealBroken, match=author):  # rather than push what would skip what he could not read
+        team.ben.provider.sync()
+    assert length == team.ben.client.log.next_seq  # asked once
+
+    team.ana.provider.sync()
+    assert 1 == team.ben.provider.sync().pushed_nodes
+    assert {node.hash for node in said} <= set(team.ben.pulled())
+    team.all_well()
+
+
+def test_who_has_a_private_space_asks_there(team: Team) -> None:
+    """Ana, with turns of both kinds to push, is given junk: her request is sealed where she can seal, and Ben answers."""
+    victim = team.ana.client.identity.device.public.x25519
+    hostile_epoch(team.eve.client, {victim: junk_wrap(team, victim)})
+    team.ana.provider.sync()
+    private = team.ana.client.roster.private_space_of(team.ana.client.identity.member_id)
+    commit = team.ana.client.commit_at(team.ana.client.log.next_seq - 1)
+    assert private is not None
+    assert (private.id.hex(), ["rewrap_wanted"]) == (commit.space, [event.type for event in commit.events])
+
+    team.ben.provider.sync()
+    assert [] == team.ana.provider.sync().notices
+    team.all_well()
+
+
+def test_whoever_answers_with_junk_is_not_asked_again(team: Team) -> None:
+    """Eve answers Ben's request for what she broke with junk once more; he asks again, and it is Ana's answer that counts."""
+    victim = team.ben.client.identity.device.public.x25519
+    hostile_epoch(team.eve.client, {victim: junk_wrap(team, victim)})
+    team.ben.provider.sync()
+    for _ in range(2):  # the second time she is not asked
+        junk_answer(team, victim)
+    team.ben.provider.sync()
+    assert [True] == [w.open_to(team.ana.client.identity.member_id) for w in wants(team)]
+    assert [False] == [w.open_to(team.eve.client.identity.member_id) for w in wants(team)]
+    junk_answer(team, victim)
+    assert [True] == [w.pending for w in wants(team)]
+
+    team.ana.provider.sync()
+    assert [] == team.ben.provider.sync().notices
+    team.all_well()
+
+
+def wants(team: Team) -> list[Wanted]:
+    team.ana.client.log.catch_up()
+    return list(team.ana.client.roster.wanted.values())
+
+
+def junk_answer(team: Team, victim: bytes) -> None:
+    """Eve wraps the newest team epoch for Ben, as junk."""
+    team.eve.client.log.catch_up()
+    roster = team.eve.client.roster
+    key = team.eve.client.keychain.newest(roster, roster.team_space)
+    wraps = [events.Wrap(to=victim.hex(), wrap=to_base64(junk_wrap(team, victim)))]
+    given = events.Grant(space=key.space.hex(), epoch=key.epoch, wraps=wraps)
+    told = Content([events.Rewrap(type="rewrap", grants=[given])])
+    team.eve.client.commit(lambda context: draft(context, roster.team, key, told))
+
+
+def test_asking_without_end_is_void(team: Team) -> None:
+    """Eve, who has the key, asks for it: once; again only when somebody answered, and each member answers her once."""
+    asked = ask(team, team.eve)
+    assert "asks again" in void_or_empty(team, asked)
+    for laptop in (team.ana, team.ben):
+        laptop.provider.sync()
+        laptop.provider.sync()
+        ask(team, team.eve)
+    length = team.eve.client.log.next_seq
+    for laptop in (team.ana, team.ben, team.ana):
+        laptop.provider.sync()
+
+    assert length == team.ana.client.log.next_seq
+    team.all_well()
+
+
+def ask(team: Team, by: Laptop) -> bytes:
+    """A request for a key that opens well; the bytes of a second one for the slot after it."""
+    team.context(by)
+    roster = by.client.roster
+    key = by.client.keychain.newest(roster, roster.team_space)
+    told = Content([events.RewrapWanted(type="rewrap_wanted", space=key.space.hex(), epoch=key.epoch)])
+    by.client.commit(lambda context: draft(context, roster.team, key, told))
+    return draft(team.context(by), roster.team, key, told)
+
+
+def void_or_empty(team: Team, data: bytes) -> str:
+    """Why a slot with these bytes is void."""
+    seq = team.eve.client.log.next_seq
+    team.store.plant(slot_name(seq), data)
+    return team.void_reasons(seq)[0] or ""
+
+
+def test_a_chain_that_leads_nowhere_delays_newcomers_only(team: Team) -> None:
+    """Eve's epoch chains to junk: who holds the older keys reads on; a newcomer says who did it, asks, and reads it all."""
+    hostile_epoch(team.eve.client, {}, chain=token_bytes(150))
+    team.goes_on()
+    cat = Laptop(hurried(joined(team.ana.client, team.store, team.root / "cat", "cat")), team.root / "cat")
+    report = cat.provider.sync()
+
+    author = team.eve.client.identity.device_id.hex()[:16]
+    assert any(author in notice for notice in report.notices)
+    assert not report.broken
+    team.ana.provider.sync()
+    cat.provider.sync()
+    team.ben.provider.sync()
+    assert cat.pulled() == team.ben.pulled()
+    assert verify(cat.client).ok
