@@ -28,14 +28,19 @@ from store.local_rows import (
     LocalFacts,
     columns_of,
     facts_of_row,
+    node_row,
 )
-from store.node_parse import node_from_bytes
-from store.nodes import Json, Node, node_to_bytes
+from store.node_parse import node_from_bytes, node_from_fields
+from store.nodes import Json, Node, exact_bytes, node_to_bytes, node_to_dict
 
 __all__ = ["Added", "LocalFacts", "LocalStore", "local_store_path"]
 
 local_node_bytes_max: Final = 512 * MIB  # above node_bytes_max: what no frame may hold still stays here
 _page_rows: Final = 1000  # rows read per query: memory stays bounded and no long snapshot holds up the WAL
+batch_nodes_max: Final = 500  # written at once
+batch_bytes_max: Final = 8 * MIB
+_keys_at_once: Final = 500  # of SQLite's 32,766 parameters of a query
+_Written = tuple[Node, bytes]
 # How a transaction begins, ends well, and is undone.
 _WHOLE: Final = ("BEGIN IMMEDIATE", "COMMIT", ["ROLLBACK"])
 _PART: Final = ("SAVEPOINT part", "RELEASE part", ["ROLLBACK TO part", "RELEASE part"])
@@ -94,19 +99,18 @@ class LocalStore:
         A known hash changes nothing, except that a larger output count of the same model call replaces usage, cost and
         stop reason: the turn had been read while still growing.
         """
-        new = known = unverified = 0
+        added = Added(0, 0, 0)
         with self.transaction():
-            for node in nodes:
-                if self._insert(node):
-                    new += 1
-                    unverified += not node.verified
-                else:
-                    known += 1
-        return Added(new, known, unverified)
+            for batch in _batches(map(_written, nodes)):
+                some = self._add(batch)
+                added = Added(
+                    added.new + some.new, added.known + some.known, added.unverified + some.unverified
+                )
+        return added
 
     def has(self, hashes: Iterable[str]) -> set[str]:
         """Those of `hashes` that are stored."""
-        return {h for h in hashes if self._value("SELECT 1 FROM nodes WHERE hash = ?", h)}
+        return set(self._conversations(list(hashes)))
 
     def get(self, node_hash: str) -> Node | None:
         """The node, or None."""
@@ -177,9 +181,17 @@ class LocalStore:
 
     def line_nodes(self, harness: str, keys: Iterable[str]) -> dict[str, str]:
         """The node that each known log line became; for a superseded one the node that took its place."""
-        query = "SELECT hash FROM line_nodes WHERE harness = ? AND key = ?"
-        known = ((key, self._value(query, harness, _key(key))) for key in keys)
-        return {key: self._successors(node_hash)[-1] for key, node_hash in known if node_hash is not None}
+        key_of = {_key(key): key for key in keys}
+        found = {}
+        for start in range(0, len(key_of), _keys_at_once):
+            some = list(key_of)[start : start + _keys_at_once]
+            query = f"""
+                SELECT key, line_nodes.hash, superseded_by FROM line_nodes LEFT JOIN nodes USING (hash)
+                WHERE line_nodes.harness = ? AND key IN ({",".join("?" * len(some))})
+            """  # noqa: S608 - question marks only
+            for key, node_hash, successor in self._run(query, (harness, *some)):
+                found[key_of[key]] = self._successors(node_hash)[-1] if successor else node_hash
+        return found
 
     def remember_lines(self, harness: str, hash_by_key: Mapping[str, str]) -> None:
         """Remember which node each line became. The first writer wins, unless its node was superseded since."""
@@ -187,9 +199,9 @@ class LocalStore:
             INSERT INTO line_nodes VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET hash = excluded.hash
             WHERE EXISTS (SELECT 1 FROM nodes WHERE nodes.hash = line_nodes.hash AND superseded_by IS NOT NULL)
         """
-        with self.transaction():
-            for key, node_hash in hash_by_key.items():
-                self._run(query, (harness, _key(key), node_hash))
+        rows = [(harness, _key(key), node_hash) for key, node_hash in hash_by_key.items()]
+        with self.transaction(), sqlite_errors(self.path):
+            self._db.executemany(query, rows)
 
     def supersede(self, old: str, new: str) -> None:
         """Mark `old`, read while its message was still growing, as replaced by `new`. UsageError when that cannot be."""
@@ -238,20 +250,39 @@ class LocalStore:
         query = "SELECT hash, stored_bytes FROM nodes WHERE stored_bytes > ? AND superseded_by IS NULL ORDER BY id"
         return self._run(query, (stored_bytes,))
 
-    def _insert(self, node: Node) -> bool:
-        """Whether the node was new."""
-        # Read back at once: a node that could not be read later (an infinity, a count of 70 bits) must not get in.
-        data = _written(node)
-        _read_back(data, node.hash)
-        stored = self.get(node.hash)
-        if stored is not None:
-            if _is_better(node, stored):
+    def _add(self, batch: list[_Written]) -> Added:
+        here = self._conversations([node.hash for node, _ in batch])
+        new: dict[str, _Written] = {}
+        again = []
+        for node, data in batch:
+            if node.hash in here or node.hash in new:
+                again.append(node)
+            else:
+                new[node.hash] = (node, data)
+        self._insert(list(new.values()))
+        for node in again:
+            stored = self.get(node.hash)
+            if stored is not None and _is_better(node, stored):
                 self._replace_usage(stored, node)
-            return False
-        conversation = (node.parent_hash and self.conversation_of(node.parent_hash)) or node.hash
-        self._run(INSERT_NODE, columns_of(facts_of(node), conversation, len(data)))
-        self._run("INSERT INTO node_json VALUES (last_insert_rowid(), ?)", (data,))
-        return True
+        return Added(len(new), len(again), sum(not node.verified for node, _ in new.values()))
+
+    def _insert(self, new: list[_Written]) -> None:
+        conversations = self._conversations([node.parent_hash for node, _ in new if node.parent_hash])
+        ((rowid, change),) = self._run("SELECT coalesce(max(id), 0), coalesce(max(change), 0) FROM nodes")
+        rows = []
+        for number, (node, data) in enumerate(new, 1):
+            conversation = conversations.get(node.parent_hash or "", node.hash)
+            conversations[node.hash] = conversation
+            rows.append(node_row(facts_of(node), rowid + number, change + number, conversation, len(data)))
+        with sqlite_errors(self.path):
+            self._db.executemany(INSERT_NODE, rows)
+            texts = ((rowid + number, data) for number, (_, data) in enumerate(new, 1))
+            self._db.executemany("INSERT INTO node_json VALUES (?, ?)", texts)
+
+    def _conversations(self, hashes: Sequence[str]) -> dict[str, str]:
+        """The conversation of those of `hashes` that are stored."""
+        query = "SELECT hash, conversation FROM nodes WHERE hash IN (SELECT value FROM json_each(?))"
+        return dict(self._run(query, (json.dumps(hashes),)))
 
     def _replace_usage(self, stored: Node, better: Node) -> None:
         usage_id = better.source.usage_id if better.source else None
@@ -259,8 +290,8 @@ class LocalStore:
         node = replace(
             stored, usage=better.usage, cost=better.cost, stop_reason=better.stop_reason, source=source
         )
-        data = _written(node)
-        self._run(REPLACE_USAGE, columns_of(facts_of(node), "", len(data)))
+        _, data = _written(node)
+        self._run(REPLACE_USAGE, columns_of(facts_of(node), len(data)))
         query = "UPDATE node_json SET json = ? WHERE id = (SELECT id FROM nodes WHERE hash = ?)"
         self._run(query, (data, node.hash))
 
@@ -289,13 +320,32 @@ def _is_better(node: Node, stored: Node) -> bool:
     return stored.usage is None or node.usage.output > stored.usage.output
 
 
-def _written(node: Node) -> bytes:
+def _written(node: Node) -> _Written:
+    """With the bytes to store, which can be read back: an infinity or a count of 70 bits must not get in."""
+    fields, name = node_to_dict(node), f"node {node.hash}"
+    data = exact_bytes(fields)
+    if data is not None:
+        node_from_fields(fields, name, verify=False)
+        return node, data
     try:
-        return node_to_bytes(node)
+        data = node_to_bytes(node)
     except (ValueError, TypeError, RecursionError) as problem:
-        raise FormatBroken(
-            f"node {node.hash}", f"cannot be written as JSON ({type(problem).__name__})"
-        ) from None
+        raise FormatBroken(name, f"cannot be written as JSON ({type(problem).__name__})") from None
+    _read_back(data, node.hash)
+    return node, data
+
+
+def _batches(written: Iterable[_Written]) -> Iterator[list[_Written]]:
+    batch: list[_Written] = []
+    size_bytes = 0
+    for node, data in written:
+        batch.append((node, data))
+        size_bytes += len(data)
+        if len(batch) >= batch_nodes_max or size_bytes >= batch_bytes_max:
+            yield batch
+            batch, size_bytes = [], 0
+    if batch:
+        yield batch
 
 
 def _read_back(data: bytes, node_hash: str) -> Node:

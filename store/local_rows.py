@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from operator import attrgetter
 from typing import Any, Final
 
 from store.eras import well_formed
@@ -19,20 +20,6 @@ class LocalFacts:
     stored_bytes: int
 
 
-INSERT_NODE: Final = """
-INSERT INTO nodes (
-    hash, hash_version, parent_hash, conversation, change, stored_bytes,
-    harness, harness_session, usage_id, project, agent, provider, model, role, kind, stop_reason, created_us,
-    input_uncached, cache_read, cache_write, cache_write_1h, output, cost_usd_micro, cost_source, cost_table,
-    tool_calls, tool_errors, git_activity, tools
-) VALUES (
-    :hash, :hash_version, :parent_hash, :conversation, (SELECT coalesce(max(change), 0) + 1 FROM nodes), :stored_bytes,
-    :harness, :harness_session, :usage_id, :project, :agent, :provider, :model, :role, :kind, :stop_reason, :created_us,
-    :input_uncached, :cache_read, :cache_write, :cache_write_1h, :output, :cost_usd_micro, :cost_source, :cost_table,
-    :tool_calls, :tool_errors, :git_activity, :tools
-)
-"""
-
 REPLACE_USAGE: Final = """
 UPDATE nodes SET
     change = (SELECT max(change) + 1 FROM nodes), stored_bytes = :stored_bytes,
@@ -43,6 +30,11 @@ WHERE hash = :hash
 """
 
 _FACT_NAMES: Final = tuple(field.name for field in fields(NodeFacts))
+_NODE_COLUMNS = ("id", "change", "conversation", "stored_bytes", *_FACT_NAMES)
+INSERT_NODE: Final = (
+    f"INSERT INTO nodes ({', '.join(_NODE_COLUMNS)}) VALUES ({', '.join('?' * len(_NODE_COLUMNS))})"  # noqa: S608 - our own names
+)
+_values_of: Final = attrgetter(*_FACT_NAMES)
 # The columns that are no facts come first; facts follow in the order of the dataclass (a test holds the two together).
 _COLUMNS = """
 SELECT
@@ -56,11 +48,22 @@ FACTS_AFTER: Final = _COLUMNS + " WHERE id > ? ORDER BY id LIMIT ?"
 CONVERSATION_FACTS_AFTER: Final = _COLUMNS + " WHERE conversation = ? AND id > ? ORDER BY id LIMIT ?"
 
 
-def columns_of(facts: NodeFacts, conversation: str, stored_bytes: int) -> dict[str, Any]:
-    """The named parameters of INSERT_NODE and REPLACE_USAGE. SQLite takes no lone surrogates: they become U+FFFD."""
-    values = {name: getattr(facts, name) for name in _FACT_NAMES}
-    clean = {name: well_formed(value) if isinstance(value, str) else value for name, value in values.items()}
-    return {**clean, "conversation": conversation, "stored_bytes": stored_bytes}
+def node_row(
+    facts: NodeFacts, rowid: int, change: int, conversation: str, stored_bytes: int
+) -> tuple[Any, ...]:
+    """The parameters of INSERT_NODE."""
+    return (rowid, change, conversation, stored_bytes, *map(_storable, _values_of(facts)))
+
+
+def columns_of(facts: NodeFacts, stored_bytes: int) -> dict[str, Any]:
+    """The named parameters of REPLACE_USAGE."""
+    values = zip(_FACT_NAMES, map(_storable, _values_of(facts)), strict=True)
+    return {**dict(values), "stored_bytes": stored_bytes}
+
+
+def _storable(value: Any) -> Any:
+    """SQLite takes no lone surrogates: they become U+FFFD."""
+    return well_formed(value) if type(value) is str else value
 
 
 def facts_of_row(row: Sequence[Any]) -> LocalFacts:

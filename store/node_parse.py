@@ -25,7 +25,11 @@ def node_from_bytes(data: bytes, name: str, *, verify: bool = True, bytes_max: i
     `hash_version` is the era in which the hash was recomputed, whatever the bytes claim; None when it fits none. With
     `verify=False` (bytes this device wrote itself) the claim stands.
     """
-    fields = _parse(data, name, bytes_max)
+    return node_from_fields(_parse(data, name, bytes_max), name, verify=verify)
+
+
+def node_from_fields(fields: dict[str, Json], name: str, *, verify: bool = True) -> Node:
+    """As `node_from_bytes`, from the JSON object; how deep it nests is not looked at."""
     stored_hash, parent_hash = _hashes(fields, name)
     bucket = fields.get("bucket")
     if not isinstance(bucket, dict):

@@ -8,6 +8,8 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
+import orjson
+
 Json = Any  # a decoded JSON value
 
 
@@ -95,8 +97,28 @@ def _plain(part: Usage | Cost | Source | None) -> dict[str, Json] | None:
 
 def node_to_bytes(node: Node) -> bytes:
     """The stored bytes of a node, always valid UTF-8: lone surrogates are escaped. ValueError for an infinity or NaN."""
-    text = json.dumps(node_to_dict(node), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    fields = node_to_dict(node)
+    return exact_bytes(fields) or _any_bytes(fields)
+
+
+def exact_bytes(fields: dict[str, Json]) -> bytes | None:
+    """The JSON of `fields` if it reads back as just them; None for what only the slower encoder can write or must refuse.
+
+    orjson writes null for an infinity or NaN, and a list for a tuple: neither comes back equal.
+    """
+    try:
+        data = orjson.dumps(fields)
+        return data if orjson.loads(data) == fields else None
+    except (
+        TypeError,
+        ValueError,
+    ):  # a lone surrogate, more than 64 bits, more than 254 levels, a key that is no text
+        return None
+
+
+def _any_bytes(fields: dict[str, Json]) -> bytes:
+    text = json.dumps(fields, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     try:
         return text.encode()
     except UnicodeEncodeError:  # a lone surrogate: legal in JSON text as an escape, not as UTF-8
-        return json.dumps(node_to_dict(node), separators=(",", ":")).encode()
+        return json.dumps(fields, separators=(",", ":")).encode()
