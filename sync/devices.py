@@ -77,7 +77,7 @@ def admission(
         device=claim,
         grants=[
             grant(keychain.newest(roster, space), [bytes.fromhex(claim.keys.x25519)])
-            for space in _spaces(roster, context.identity.member_id)
+            for space in spaces_of(roster, context.identity.member_id)
         ],
     )
     told: list[events.Event] = [added]
@@ -90,7 +90,8 @@ def admission(
     return draft(context, roster.team, key, Content(told, device_labels=device_labels))
 
 
-def _spaces(roster: Roster, member: bytes) -> list[bytes]:
+def spaces_of(roster: Roster, member: bytes) -> list[bytes]:
+    """The spaces that a member's devices write to: the team's, and its own once there is one."""
     private = roster.private_space_of(member)
     return [roster.team_space, *([private.id] if private is not None else [])]
 

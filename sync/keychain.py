@@ -9,7 +9,10 @@ from crypto.identities import SecretKeys
 from crypto.sealing import SealKey
 from sync.roster import EpochRecord, Roster, Space
 
-_ASK_HINT: Final = "`tapes storage sync` asks for it again; the next write of another member brings it"
+_ASK_HINT: Final = (
+    "`tapes storage sync` asks for it again, and the next write of another member brings it;"
+    " with an invite link: ask for another link"
+)
 
 
 class Keychain:

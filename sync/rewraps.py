@@ -127,7 +127,7 @@ def _key_of_another(
     if space == roster.team_space:
         other = roster.private_space_of(context.identity.member_id)
         if other is None:
-            epoch, key = first_epoch(context)
+            epoch, key = first_epoch(roster, context.identity.member_id)
             told.insert(0, epoch)
             return key
     return _key(client, roster, other.id, len(other.epochs)) if other is not None else None

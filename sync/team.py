@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from secrets import token_bytes
 
 from crypto import labels
-from crypto.errors import KeyNeeded
+from crypto.epochs import new_epoch_key
+from crypto.errors import KeyNeeded, SealBroken
 from crypto.identities import SecretKeys, invite_id, invite_keys
 from crypto.sealing import SealKey
 from store import events
@@ -107,7 +108,7 @@ def ending(
         after = apply(after, event, Author(context.identity.device_id, context.seq))
     told = list(ends)
     for space in (*([private] if private is not None else []), roster.team_space):
-        older = keychain.newest(roster, space)
+        older = _private_key(roster, keychain, space) if space == private else keychain.newest(roster, space)
         epoch, key = new_epoch(roster.team, space, older, after.recipients(after.spaces[space]))
         told.append(epoch)
     return draft(context, roster.team, key, Content(told))
@@ -115,19 +116,29 @@ def ending(
 
 def private_epoch(context: DraftContext, keychain: Keychain) -> bytes:
     """A commit that opens this member's private space, or renews its key after a device of theirs was revoked."""
-    roster = context.roster
-    space = roster.private_space_of(context.identity.member_id)
+    roster, me = context.roster, context.identity.member_id
+    space = roster.private_space_of(me)
     if space is None:
-        epoch, key = first_epoch(context)
+        epoch, key = first_epoch(roster, me)
     else:
-        older = keychain.newest(roster, space.id)
+        older = _private_key(roster, keychain, space.id)
         epoch, key = new_epoch(roster.team, space.id, older, roster.recipients(space))
     return draft(context, roster.team, key, Content([epoch]))
 
 
-def first_epoch(context: DraftContext) -> tuple[events.Epoch, SealKey]:
-    """The event that opens this member's private space, and its key."""
-    roster = context.roster
-    member = roster.members[context.identity.member_id]
-    readers = {member.keys.x25519, *(device.keys.x25519 for device in roster.devices_of(member.id))}
+def first_epoch(roster: Roster, owner: bytes) -> tuple[events.Epoch, SealKey]:
+    """The event that opens a member's private space, and its key."""
+    member = roster.members[owner]
+    readers = {member.keys.x25519, *(device.keys.x25519 for device in roster.devices_of(owner))}
     return new_epoch(roster.team, token_bytes(16), None, readers)
+
+
+def _private_key(roster: Roster, keychain: Keychain, space: bytes) -> SealKey:
+    """The private space's newest key; one that is none when a device of ours that a thief had gave us junk.
+
+    The chain then ends at that epoch: nobody else could ever start the next, and who needs what lies below is wrapped it again.
+    """
+    try:
+        return keychain.newest(roster, space)
+    except SealBroken:
+        return new_epoch_key(roster.team, space, len(roster.spaces[space].epochs))

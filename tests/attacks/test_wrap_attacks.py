@@ -1,6 +1,7 @@
 """A member who hands out junk for keys: who is given it says who did it, asks, and is given it soundly with no human step."""
 
 from collections.abc import Callable
+from pathlib import Path
 from secrets import token_bytes
 
 import pytest
@@ -11,14 +12,22 @@ from crypto.sealing import SealKey
 from store import events
 from store.fields import to_base64
 from store.names import slot_name
-from sync.drafts import Content, draft
+from sync.client import Client
+from sync.devices import revoke_device
+from sync.drafts import Content, draft, new_epoch
+from sync.keychain import Keychain
+from sync.membership import create_team
+from sync.recovery import recover
 from sync.roster import Wanted
 from sync.verify import verify
-from tests.actors import joined
+from tests.actors import client, joined, person
 from tests.attacks.honest import Team
 from tests.attacks.hostile import hostile_epoch
+from tests.fakes.strict_store import StrictStore
 from tests.faults.worlds import hurried
 from tests.laptops import Laptop, conversation
+from tests.sync.test_devices import linked
+from tests.sync.test_rekey import founded_by, new_machine
 
 
 def junk_wrap(_team: Team, _recipient: bytes) -> bytes:
@@ -157,3 +166,60 @@ def test_a_chain_that_leads_nowhere_delays_newcomers_only(team: Team) -> None:
     team.ben.provider.sync()
     assert cat.pulled() == team.ben.pulled()
     assert verify(cat.client).ok
+
+
+@pytest.mark.parametrize("private", [True, False], ids=["with_private_space", "without"])
+def test_junk_for_the_kit_does_not_keep_its_owner_out(tmp_path: Path, *, private: bool) -> None:
+    """Eve's epoch holds junk for the kit of Ana, whose devices are lost: she recovers and asks; Ben's write lets her read."""
+    store, ana, homes = StrictStore(), person("ana"), iter(tmp_path / str(n) for n in range(9))
+    lost = founded_by(ana, store, next(homes)) if private else None
+    first = lost.client if lost is not None else client(ana, store, next(homes))
+    if lost is None:
+        create_team(first, "the team")
+    ben = Laptop(hurried(joined(first, store, next(homes), "ben")), next(homes))
+    eve = hurried(joined(first, store, next(homes), "eve"))
+    hostile_epoch(eve, {ana.member.public.x25519: b"\x01" + token_bytes(wrap_bytes - 1)})
+    ben.provider.put(conversation("of ben", 2))
+    ben.provider.sync()
+
+    made = new_machine(ana.member, store, next(homes))
+    recover(made, ana.member, "second life")
+    again = Laptop(hurried(reopened(made)), next(homes), {"secret"})
+    assert again.provider.sync().notices
+    ben.provider.sync()
+    again.provider.put(conversation("of ana again", 2))
+    report = again.provider.sync()
+
+    assert (2, [], []) == (report.pushed_nodes, report.notices, report.broken)
+    assert (10 if private else 0) + 4 == len(again.pulled())
+    assert verify(again.client).ok
+
+
+def reopened(made: Client) -> Client:
+    """The next process of that home: it has the device's keys and no kit."""
+    made.keychain = Keychain([made.identity.device])
+    return made
+
+
+def test_a_thief_of_a_device_does_not_brick_the_private_space(tmp_path: Path) -> None:
+    """Ana's stolen device renews her private key with junk for her other one; revoked, it has not stopped her."""
+    store, ana = StrictStore(), person("ana")
+    laptop = founded_by(ana, store, tmp_path / "ana")
+    stolen = linked(laptop.client, ana, store, tmp_path / "stolen")
+    roster = stolen.roster
+    private = roster.private_space_of(ana.identity.member_id)
+    assert private is not None
+    readers = roster.recipients(private)
+    epoch, key = new_epoch(roster.team, private.id, stolen.keychain.newest(roster, private.id), readers)
+    main = ana.identity.device.public.x25519.hex()
+    junk = to_base64(b"\x01" + token_bytes(wrap_bytes - 1))
+    wraps = [w.model_copy(update={"wrap": junk}) if w.to == main else w for w in epoch.wraps]
+    told = Content([epoch.model_copy(update={"wraps": wraps})])
+    stolen.commit(lambda context: draft(context, roster.team, key, told))
+    laptop.local.add(conversation("private again", 2, project="secret"))
+    with pytest.raises(SealBroken, match=stolen.identity.device_id.hex()[:16]):
+        laptop.provider.sync()
+    revoke_device(laptop.client, stolen.identity.device_id, None)
+
+    assert 2 == laptop.provider.sync().pushed_nodes
+    assert 12 == len(laptop.pulled())

@@ -10,6 +10,7 @@ import pytest
 from crypto.errors import KeyNeeded, TapesError, UsageError
 from crypto.identities import PublicKeys, certify, new_device_keys
 from store import events
+from store.blobs import BlobStore
 from store.directory import DirectoryStore
 from sync.client import Client
 from sync.devices import add_device, admission, devices, find_device, first_slot_since, revoke_device
@@ -191,7 +192,7 @@ def test_nobody_else_recovers(book: Book, attempt: Callable[[Book], bytes]) -> N
 # ── what a client does ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def linked(old: Client, who: Person, store: DirectoryStore, home: Path) -> Client:
+def linked(old: Client, who: Person, store: BlobStore, home: Path) -> Client:
     """A further device of `old`'s member, admitted by it."""
     keys = new_device_keys()
     add_device(old, keys.public, home.name)
