@@ -8,7 +8,9 @@ from urllib.parse import SplitResult, unquote, urlsplit
 from crypto.errors import UsageError
 from store.blobs import BlobStore
 from store.directory import DirectoryStore
+from store.limiting import Bucket, LimitedStore
 from store.metering import MeteredStore
+from store.network import AS_IT_IS, Network
 from store.retrying import RetryingStore
 
 _EXAMPLES: Final = "give s3://bucket/prefix or file:///home/me/bucket (a full path, three slashes)"
@@ -19,16 +21,18 @@ _PREFIX: Final = re.compile(r"(?:[A-Za-z0-9_-][A-Za-z0-9._-]*/)*\Z")
 prefix_bytes_max: Final = 500  # with a name of store/blobs.py it stays under S3's 1024
 
 
-def open_store(url: str, *, endpoint_url: str | None = None, region: str | None = None) -> BlobStore:
-    """The bare store behind `url`; nothing is sent yet. A folder is made if its parent exists.
+def open_store(
+    url: str, *, endpoint_url: str | None = None, region: str | None = None, network: Network = AS_IT_IS
+) -> BlobStore:
+    """The store behind `url`, within the network's limits; nothing is sent yet. A folder is made if its parent exists.
 
     Raises UsageError with examples for a URL that means nothing, StoreRefused for a folder that cannot be used.
     """
     parts = _parts(url, "a bucket URL", _EXAMPLES)
     if parts.scheme == "file":
-        return _open_directory(url, parts, endpoint_url or region)
+        return _limited(_open_directory(url, parts, endpoint_url or region), network)
     if parts.scheme == "s3":
-        return _open_s3(url, parts, endpoint_url, region)
+        return _limited(_open_s3(url, parts, endpoint_url, region, network), network)
     raise UsageError(f"not a bucket URL: {_shown(url)}", hint=_EXAMPLES)
 
 
@@ -36,6 +40,13 @@ def compose(store: BlobStore) -> tuple[RetryingStore, MeteredStore]:
     """The store to work with, and the meter inside it: retries are counted."""
     metered = MeteredStore(store)
     return RetryingStore(metered), metered
+
+
+def _limited(store: BlobStore, network: Network) -> BlobStore:
+    up, down = network.upload_bytes_per_second, network.download_bytes_per_second
+    if up is None and down is None:
+        return store
+    return LimitedStore(store, Bucket(up) if up else None, Bucket(down) if down else None)
 
 
 def _open_directory(url: str, parts: SplitResult, s3_option: str | None) -> DirectoryStore:
@@ -54,7 +65,9 @@ def _open_directory(url: str, parts: SplitResult, s3_option: str | None) -> Dire
     return DirectoryStore(path)
 
 
-def _open_s3(url: str, parts: SplitResult, endpoint_url: str | None, region: str | None) -> BlobStore:
+def _open_s3(
+    url: str, parts: SplitResult, endpoint_url: str | None, region: str | None, network: Network
+) -> BlobStore:
     prefix = parts.path.strip("/") + "/" if parts.path.strip("/") else ""
     if not _BUCKET.match(parts.netloc) or not _PREFIX.match(prefix) or len(prefix) > prefix_bytes_max:
         raise UsageError(f"not a bucket and prefix: {_shown(url)}", hint=_EXAMPLES)
@@ -62,7 +75,7 @@ def _open_s3(url: str, parts: SplitResult, endpoint_url: str | None, region: str
         _check_endpoint(endpoint_url)
     from store.s3 import S3Store  # noqa: PLC0415 - boto3 takes 0.15 s to import, and a folder as bucket needs none of it
 
-    return S3Store(parts.netloc, prefix, endpoint_url=endpoint_url, region=region)
+    return S3Store(parts.netloc, prefix, endpoint_url=endpoint_url, region=region, network=network)
 
 
 def _check_endpoint(endpoint_url: str) -> None:

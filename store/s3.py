@@ -45,6 +45,7 @@ from crypto.errors import (
     UsageError,
 )
 from store.blobs import BlobInfo, PutOutcome, check_name, check_put, check_range, is_name, object_bytes_max
+from store.network import AS_IT_IS, Network, check_ca_bundle, no_proxy
 
 connect_timeout_s: Final = 10
 read_timeout_s: Final = 60  # between two bytes, not for a whole object
@@ -92,6 +93,7 @@ class S3Store:
         *,
         endpoint_url: str | None = None,
         region: str | None = None,
+        network: Network = AS_IT_IS,
         read_timeout_s: float = read_timeout_s,
         list_page_names: int = list_page_names,
     ) -> None:
@@ -102,7 +104,7 @@ class S3Store:
             endpoint_url or os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
         )
         self._page_names = list_page_names
-        self._client = _client(self._endpoint, region, read_timeout_s)
+        self._client = _client(self._endpoint, region, network, read_timeout_s)
 
     def __repr__(self) -> str:
         return f"S3Store({self.describe()!r})"
@@ -213,8 +215,11 @@ class S3Store:
             raise _error_of_transport(f"{name} in {self.describe()}", error, writes=writes) from error
 
 
-def _client(endpoint: str | None, region: str | None, read_timeout: float) -> Any:
+def _client(endpoint: str | None, region: str | None, network: Network, read_timeout: float) -> Any:
+    if network.ca_bundle is not None:
+        check_ca_bundle(network.ca_bundle)
     config = Config(
+        **_proxied(network),
         signature_version="s3v4",
         retries={"total_max_attempts": 1, "mode": "standard"},
         request_checksum_calculation="when_required",
@@ -230,7 +235,9 @@ def _client(endpoint: str | None, region: str | None, read_timeout: float) -> An
         session = boto3.session.Session()
         # AWS needs a true region; a store of one's own only needs both sides to sign the same word.
         named = region or session.region_name or ("us-east-1" if endpoint else None)
-        client = session.client("s3", endpoint_url=endpoint, region_name=named, config=config)
+        client = session.client(
+            "s3", endpoint_url=endpoint, region_name=named, config=config, verify=network.ca_bundle
+        )
     except _NO_CREDENTIALS as error:
         raise _key_needed(error) from error
     except (BotoCoreError, ValueError) as error:
@@ -241,6 +248,16 @@ def _client(endpoint: str | None, region: str | None, read_timeout: float) -> An
     if endpoint:
         client.meta.events.register("before-call.s3", _stay_here)
     return client
+
+
+def _proxied(network: Network) -> dict[str, Any]:
+    """Nothing set: botocore looks at HTTPS_PROXY and NO_PROXY itself, and an empty table keeps it from that."""
+    if network.proxy is None:
+        return {}
+    if network.proxy == no_proxy:
+        return {"proxies": {}}
+    settings = {"proxy_ca_bundle": network.ca_bundle} if network.ca_bundle is not None else None
+    return {"proxies": {"http": network.proxy, "https": network.proxy}, "proxies_config": settings}
 
 
 def _stay_here(params: dict[str, Any], **_: Any) -> None:
@@ -281,6 +298,8 @@ def _error_of_reply(where: str, error: ClientError, *, writes: bool) -> TapesErr
         return StoreError(message, hint="try again in a while")  # refused before anything was written
     if status in (408, 409) or code == "RequestTimeout" or (status >= 500 and status != 501):
         return _maybe_written(message, writes=writes)
+    if status == 407:
+        return StoreRefused(message, hint="the proxy wants a user and a password: check storage.proxy")
     return StoreRefused(message, hint=_HINT_OF_CODE.get(code, "repeating the same request will not help"))
 
 
@@ -289,11 +308,16 @@ def _error_of_transport(where: str, error: Exception, *, writes: bool) -> TapesE
     message = f"{where}: {type(error).__name__}"
     if isinstance(error, _NO_CREDENTIALS):
         return _key_needed(error)
+    if isinstance(error, ProxyConnectionError):
+        return StoreError(
+            message, hint="the proxy does not answer, or refuses: check storage.proxy (or HTTPS_PROXY)"
+        )
     if isinstance(error, _NEVER_SENT):
         return StoreError(message, hint="nothing answers there: check the endpoint and the network")
     if isinstance(error, SSLError) and "CERTIFICATE_VERIFY_FAILED" in str(error):
         return StoreRefused(
-            message, hint="the certificate is not trusted: set AWS_CA_BUNDLE to your authority's file"
+            message,
+            hint="the certificate is not trusted: set storage.ca_bundle (or AWS_CA_BUNDLE) to your authority's file",
         )
     if isinstance(error, HTTPClientError | IncompleteReadError | ResponseParserError | OSError):
         return _maybe_written(message, writes=writes)

@@ -4,11 +4,12 @@ import difflib
 import os
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal, cast
 
 from crypto.errors import TapesError, UsageError
+from store.network import check_ca_path, check_proxy, rate_of, shown_proxy
 from tapes.commands.spans import seconds_of
 
 Visibility = Literal["team", "private"]
@@ -29,6 +30,7 @@ class Setting:
     default: str | None = None
     check: Callable[[str], object] | None = None  # UsageError, with a hint, for a text that means nothing
     per_project: bool = False  # KEY.PROJECT is a setting of its own, and follows KEY where nothing is said
+    shown: Callable[[str], str] = str  # without what may be a password
 
     @property
     def env(self) -> str:
@@ -54,6 +56,15 @@ SETTINGS: Final = (
     Setting("storage.bucket", "s3://bucket/prefix or file:///path"),
     Setting("storage.endpoint_url", "an S3 that is not Amazon's, as https://minio.example:9000"),
     Setting("storage.region", "the S3 region"),
+    Setting(
+        "storage.proxy",
+        "an HTTP proxy to the bucket, as http://proxy.example:3128; off: none, whatever HTTPS_PROXY says",
+        check=check_proxy,
+        shown=shown_proxy,
+    ),
+    Setting("storage.ca_bundle", "a file with your authority's certificates (PEM)", check=check_ca_path),
+    Setting("storage.upload_limit", "as 2MB/s; off: none", check=rate_of),
+    Setting("storage.download_limit", "as 2MB/s; off: none", check=rate_of),
     Setting(
         "storage.sync_interval",
         "how often `tapes watch` imports and syncs, as 60s or 15m",
@@ -85,8 +96,13 @@ class Value:
     """A setting's value and where it came from; None when it is set nowhere and has no default."""
 
     key: str
-    value: str | None
+    value: str | None = field(repr=False)
     origin: Origin
+
+    @property
+    def shown(self) -> str | None:
+        """The value for people, logs and JSON: a password in it is left out."""
+        return None if self.value is None else _setting_of(self.key)[0].shown(self.value)
 
 
 class Config:

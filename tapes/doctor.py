@@ -12,9 +12,11 @@ from typing import Any, Final, Literal
 
 from crypto.errors import KeyNeeded, TapesError
 from crypto.kit import mark_of
-from store.open_store import open_store
+from store.network import check_ca_bundle
 from store.probe import probe_put_if_absent
-from tapes.commands.desk import NO_BUCKET_HINT, Desk
+from tapes.commands.desk import NO_BUCKET_HINT, Desk, open_bucket
+from tapes.network import network_of, network_words
+from tapes.watching.state import read_state
 
 State = Literal["ok", "warning", "failed", "skipped"]
 _CLAUDE_RETENTION_DAYS_DEFAULT: Final = 30
@@ -38,9 +40,11 @@ def examine(desk: Desk, environ: Mapping[str, str], user_home: Path) -> Iterator
     yield from _guarded("home", lambda: _home(desk.run.home.path))
     yield from _guarded("keys", lambda: _keys(desk))
     yield from _guarded("provider", lambda: _provider(desk))
+    yield from _guarded("network", lambda: _network(desk, environ))
     yield from _guarded("bucket", lambda: _bucket(desk))
     yield from _guarded("clock", lambda: _clock(desk))
     yield from _guarded("team", lambda: _team(desk))
+    yield from _guarded("watch", lambda: _watch(desk))
     yield from _guarded("claude retention", lambda: _claude_retention(environ, user_home))
 
 
@@ -105,13 +109,18 @@ def _provider(desk: Desk) -> Check:
     return Check("provider", "ok", f"hybrid, {bucket}" + ", metadata only: nothing that was said" * bare)
 
 
+def _network(desk: Desk, environ: Mapping[str, str]) -> Check:
+    network = network_of(desk.run.config)
+    if network.ca_bundle is not None:
+        check_ca_bundle(network.ca_bundle)
+    return Check("network", "ok", network_words(network, environ))
+
+
 def _bucket(desk: Desk) -> Check:
     if desk.run.config.text("storage.bucket") is None:
         return Check("bucket", "skipped", "none is configured")
     bucket = desk.bucket
-    report = probe_put_if_absent(
-        open_store(bucket.url, endpoint_url=bucket.endpoint_url, region=bucket.region)
-    )
+    report = probe_put_if_absent(open_bucket(desk.run, bucket))
     passed = f"{report.store}: {report.writers} writers raced for {report.raced_objects} names, one won each"
     if report.notes:
         return Check("bucket", "warning", "; ".join((passed, *report.notes)))
@@ -145,6 +154,22 @@ def _team(desk: Desk) -> Check:
     return Check("team", "ok", f"{roster.team.hex()[:12]}, {members}; your kit has the mark {mark}")
 
 
+def _watch(desk: Desk) -> Check:
+    """A watch that runs and fails is said here too: nobody reads a service's log while all seems well."""
+    home = desk.run.home
+    told = read_state(home.watch_state, home.watch_lock)
+    if told is None or not told["running"]:
+        return Check("watch", "skipped", "not running", "tapes watch --install")
+    failing = [
+        f"{name}: {each['last_error']['message']}"
+        for name, each in told["services"].items()
+        if each["last_error"]
+    ]
+    if failing:
+        return Check("watch", "warning", "; ".join(failing), "tapes storage status")
+    return Check("watch", "ok", f"process {told['pid']}")
+
+
 def _claude_retention(environ: Mapping[str, str], user_home: Path) -> Check:
     """Claude Code deletes its logs after `cleanupPeriodDays`, 30 unless set."""
     name = "claude retention"
@@ -152,7 +177,7 @@ def _claude_retention(environ: Mapping[str, str], user_home: Path) -> Check:
     if not folder.exists():
         return Check(name, "skipped", "Claude Code is not used here")
     settings = folder / "settings.json"
-    hint = f'run `tapes import claude` more often than that, or set "cleanupPeriodDays": 3650 in {settings}'
+    hint = f'run `tapes watch`, or `tapes import claude` more often than that, or set "cleanupPeriodDays": 3650 in {settings}'
     try:
         days = _cleanup_days(settings)
     except (OSError, ValueError) as error:

@@ -17,9 +17,9 @@ def config_get(
     run = begin(flags)
     value = run.config.get(key)
     if flags.json:
-        run.out.answer("config-get", {"key": key, "value": value.value, "origin": value.origin})
-    elif value.value is not None:
-        run.out.lines([value.value])
+        run.out.answer("config-get", {"key": key, "value": value.shown, "origin": value.origin})
+    elif value.shown is not None:
+        run.out.lines([value.shown])
     else:
         run.out.say(f"{key} is not set")
     return 0

@@ -11,8 +11,10 @@ def config_list(*, flags: Flags = no_flags) -> int:
     run = begin(flags)
     values = list(run.config.all())
     if flags.json:
-        run.out.answer("config-list", {"settings": [asdict(value) for value in values]})
+        run.out.answer(
+            "config-list", {"settings": [asdict(value) | {"value": value.shown} for value in values]}
+        )
         return 0
-    rows = [(value.key, value.value or "", value.origin) for value in values]
+    rows = [(value.key, value.shown or "", value.origin) for value in values]
     run.out.lines(plain_lines((Column("key"), Column("value"), Column("origin")), rows))
     return 0

@@ -18,6 +18,7 @@ from sync.membership import Bucket
 from tapes.commands.context import Run
 from tapes.home import read_passphrase
 from tapes.identity import load_identity
+from tapes.network import network_of
 
 NO_BUCKET_HINT = "tapes storage configure --bucket s3://bucket/prefix (or file:///path)"
 
@@ -69,7 +70,7 @@ class Desk:
         home = self.run.home
         identity = identity or self.identity
         home.prepare()
-        bare = open_store(bucket.url, endpoint_url=bucket.endpoint_url, region=bucket.region)
+        bare = open_bucket(self.run, bucket)
         store, self._meter = compose(bare)
         paths = ClientPaths(home.replica, home.cache, home.evidence)
         client = Client(identity, store, paths, self._lock)
@@ -78,7 +79,7 @@ class Desk:
 
     def bare_store(self, bucket: Bucket) -> BlobStore:
         """A bucket's store, for who has no identity; retried and counted as the client's is."""
-        bare = open_store(bucket.url, endpoint_url=bucket.endpoint_url, region=bucket.region)
+        bare = open_bucket(self.run, bucket)
         store, self._meter = compose(bare)
         return store
 
@@ -101,6 +102,12 @@ class Desk:
     def traffic(self) -> Traffic:
         """What this run asked of the bucket so far."""
         return self._meter.traffic() if self._meter is not None else Traffic()
+
+
+def open_bucket(run: Run, bucket: Bucket) -> BlobStore:
+    """A bucket's bare store, reached as the settings say."""
+    network = network_of(run.config)
+    return open_store(bucket.url, endpoint_url=bucket.endpoint_url, region=bucket.region, network=network)
 
 
 def vault_of(run: Run) -> Vault:

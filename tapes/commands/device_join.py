@@ -17,7 +17,7 @@ from crypto.identities import SecretKeys, device_id, new_device_keys, unpack_sec
 from crypto.linking import fingerprint, link_id
 from crypto.vault import Vault, VaultMode, open_vault
 from store.blobs import BlobStore
-from store.open_store import compose, open_store
+from store.open_store import compose
 from sync.fragments import fragment_chars_max
 from sync.identity import Identity
 from sync.labels import read_labels
@@ -25,7 +25,7 @@ from sync.linking import Admitted, LinkCode, NewDevice, Patience, parse_code
 from sync.log import LogReader
 from sync.replica import Replica
 from tapes.commands.context import Flags, Run, begin, no_flags
-from tapes.commands.desk import Desk
+from tapes.commands.desk import Desk, open_bucket
 from tapes.commands.joining import drop_replica
 from tapes.commands.storage_configure import save_bucket
 from tapes.commands.vaults import choose_vault
@@ -61,7 +61,7 @@ def device_join(
         drop_replica(run.home)
         run.config.set({"keys.vault": mode})
         keys = _keys(device_vault, link)
-        bare = open_store(link.bucket.url, endpoint_url=link.bucket.endpoint_url, region=link.bucket.region)
+        bare = open_bucket(run, link.bucket)
         admitted = _wait(run, compose(bare)[0], link, keys, called)
         identity = _identity(desk, link, keys, admitted)
         keep_identity(run.home.identity, device_vault, identity)

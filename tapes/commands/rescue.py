@@ -9,12 +9,14 @@ from cyclopts import Parameter
 from crypto.errors import UsageError
 from crypto.identities import SecretKeys
 from store.local import LocalStore, local_store_path
-from store.open_store import compose, open_store
+from store.open_store import compose
 from sync.client import Client, ClientPaths
+from sync.membership import Bucket
 from sync.providers import Progress
 from sync.recovery import Recognised, Rescued, kit_identity, recognise
 from sync.recovery import rescue as rescue_nodes
 from tapes.commands.context import Flags, Run, begin, no_flags
+from tapes.commands.desk import open_bucket
 from tapes.commands.kit_reading import read_kit
 from tapes.commands.recover import moment, say_head
 from tapes.home import Home
@@ -43,7 +45,7 @@ def rescue(
     keys = read_kit(run, kit)
     home.prepare()
     with tempfile.TemporaryDirectory(prefix=".rescue-", dir=home.path) as scratch:
-        store, _ = compose(open_store(bucket, endpoint_url=endpoint_url, region=region))
+        store, _ = compose(open_bucket(run, Bucket(bucket, endpoint_url, region)))
         here = Path(scratch)
         paths = ClientPaths(here / "team.db", here / "cache", here / "evidence")
         client = Client(kit_identity(keys, "rescue"), store, paths)

@@ -6,11 +6,10 @@ from cyclopts import Parameter
 
 from crypto.errors import UsageError
 from store.names import slot_name
-from store.open_store import open_store
 from store.probe import ProbeReport, probe_put_if_absent
 from sync.membership import Bucket
 from tapes.commands.context import Flags, Run, begin, no_flags
-from tapes.commands.desk import NO_BUCKET_HINT, Desk
+from tapes.commands.desk import NO_BUCKET_HINT, Desk, open_bucket
 from tapes.commands.joining import forget_strangers_log
 
 
@@ -24,7 +23,7 @@ def storage_configure(
     """Name the bucket. It is probed first, and nothing is saved if it fails. Credentials are the usual AWS ones."""
     run = begin(flags)
     wanted = _wanted(run, bucket, endpoint_url, region)
-    store = open_store(wanted.url, endpoint_url=wanted.endpoint_url, region=wanted.region)
+    store = open_bucket(run, wanted)
     run.out.say("probing the bucket: 16 writers race for the same names …")
     report = probe_put_if_absent(store)
     run.home.prepare()

@@ -33,7 +33,7 @@ def test_a_store_that_ignores_preconditions_is_refused_and_not_saved(
 ) -> None:
     """Exit 5 with the reason; the settings and the bucket stay as they were."""
     monkeypatch.setattr(
-        "tapes.commands.storage_configure.open_store", lambda *_, **__: _Careless(tmp_path / "b")
+        "tapes.commands.storage_configure.open_bucket", lambda *_, **__: _Careless(tmp_path / "b")
     )
     before = ada.json("config", "list")["settings"]
     done = ada.tapes("storage", "configure", "--bucket", (tmp_path / "b").as_uri())

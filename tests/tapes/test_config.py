@@ -9,7 +9,13 @@ from hypothesis import strategies as st
 from crypto.errors import UsageError
 from tapes.config import SETTINGS, Config, config_path
 
-_SENSIBLE = {"storage.sync_interval": "15m"}  # of the settings that are neither a choice nor any text
+_SENSIBLE = {
+    "storage.sync_interval": "15m",
+    "storage.proxy": "http://proxy.example:3128",
+    "storage.ca_bundle": "/etc/ssl/own.pem",
+    "storage.upload_limit": "2MB/s",
+    "storage.download_limit": "2MB/s",
+}  # of the settings that are neither a choice nor any text
 
 
 def _config(folder: Path, environ: dict[str, str] | None = None) -> Config:
