@@ -19,6 +19,7 @@ from tests.services.shared import S3Service, free_port
 
 SLOT = "log/000000000000"
 PASSWORD = "ada:hunter2"
+_ODD = "ab:@/%?#\\\n\x1b ü重"
 
 
 @pytest.fixture(autouse=True)
@@ -162,8 +163,8 @@ def test_what_is_no_proxy_is_told_without_its_password(text: str, hint: str) -> 
 
 
 @given(
-    user=st.text(),
-    password=st.text(min_size=4),
+    user=st.text(_ODD),
+    password=st.text(_ODD, min_size=4),
     scheme=st.sampled_from(["http://", "https://", "HTTP://", ""]),
 )
 def test_no_spelling_shows_a_password(user: str, password: str, scheme: str) -> None:
