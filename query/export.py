@@ -11,7 +11,7 @@ from query.sessions import Session
 from query.table_rows import Loader
 from store.nodes import Json, Node
 
-Content = Literal["none", "full"]
+Content = Literal["none", "redacted", "full"]
 # A spreadsheet takes a cell that begins so for a formula: a project called =HYPERLINK(…) would phone home.
 _FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r")
 _CSV_FIELDS: Final = (
@@ -43,7 +43,7 @@ def write_json(
     """One JSON object: `export`, `sessions[]`, each with all nodes of its path, root first. One session at a time in memory."""
     out.write(b'{"export":' + _compact(about_record(about)) + b',"sessions":[')
     for number, session in enumerate(sessions):
-        nodes = [node_record(node, content=content == "full") for node in loader.nodes(session.id)]
+        nodes = [node_record(node, content=content != "none") for node in loader.nodes(session.id)]
         out.write(b",\n" if number else b"\n")
         out.write(_compact({**session_record(session), "nodes": nodes}))
     out.write(b"\n]}\n")
@@ -55,7 +55,7 @@ def write_ndjson(
     """One JSON object per line, `record` says which: `export` first; before each `session` its `node`s that are new."""
     out.write(_line("export", about_record(about)))
     for session, fresh in each_node_once(loader, sessions):
-        out.writelines(_line("node", node_record(node, content=content == "full")) for node in fresh)
+        out.writelines(_line("node", node_record(node, content=content != "none")) for node in fresh)
         out.write(_line("session", session_record(session)))
 
 

@@ -58,7 +58,7 @@ def _write_all(
         with _Writing(folder, about) as writing:
             for batch in batches:
                 writing.add(shape, batch)
-    if content == "full":
+    if content != "none":
         with _Writing(folder, about) as writing:
             for shape, batch in content_batches(loader, sessions):
                 writing.add(shape, batch)

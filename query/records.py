@@ -36,12 +36,18 @@ class About:
     price_tables: tuple[str, ...]
     exported_at: str  # RFC 3339 UTC
     exported_by: str | None  # member id, hex; None: a home in no team
+    redaction: Json = None  # the rules that hid parts, and how many; None: nothing was looked for
     schema_version: int = export_schema_version
 
 
 def about_record(about: About) -> dict[str, Json]:
     """The JSON object that stands at the head of an export."""
-    return {**asdict(about), "price_tables": list(about.price_tables)}
+    record = {**asdict(about), "price_tables": list(about.price_tables)}
+    return (
+        record
+        if about.redaction is not None
+        else {name: record[name] for name in record if name != "redaction"}
+    )
 
 
 def session_record(session: Session) -> dict[str, Json]:

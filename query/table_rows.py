@@ -47,6 +47,10 @@ class Loader:
         """As query/transcript.load."""
         return load(self.source, head, self._parents)
 
+    def shown(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """Rows of NODES as they leave."""
+        return batch
+
     @contextmanager
     def chosen(self, heads: Iterable[str]) -> Iterator[None]:
         """The table `chosen` (id) of the nodes on the ways to these heads, as long as the block lasts."""
@@ -77,7 +81,7 @@ def node_batches(loader: Loader, sessions: Iterable[Session]) -> Iterator[pa.Rec
     """Rows of NODES, oldest first, undated last."""
     with loader.chosen(session.id for session in sessions):
         for batch in loader.source.engine.batches(_NODES):
-            yield batch.cast(NODES.schema)
+            yield loader.shown(batch.cast(NODES.schema))
 
 
 def session_batches(sessions: Sequence[Session]) -> Iterator[pa.RecordBatch]:

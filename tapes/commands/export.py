@@ -4,6 +4,7 @@ import io
 import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -17,7 +18,10 @@ from query.choosing import ids_of_lines, sessions_named
 from query.export import Content, write_csv, write_json, write_ndjson
 from query.export_parquet import write_parquet
 from query.filter import SessionFilter
+from query.hiding import Hiding
 from query.records import About, price_tables
+from query.redact import RedactedLoader, salts
+from query.redaction_rules import Rule, default_rules, read_rules
 from query.sessions import Session
 from query.source import Source
 from query.table_rows import Loader
@@ -49,7 +53,13 @@ def export(
     ] = None,
     content: Annotated[
         Content | None,
-        Parameter(help="What was said, or only metadata; else full, but none for csv and parquet."),
+        Parameter(
+            help="What was said, that without secrets, or only metadata; else full, none for csv and parquet."
+        ),
+    ] = None,
+    redactions: Annotated[
+        Path | None,
+        Parameter(help="Rules of your own for --content redacted; else the home's redactions.toml."),
     ] = None,
     all_: Annotated[bool, Parameter(name="--all", help="All sessions.")] = False,
     filters: FilterFlags = no_filters,
@@ -59,6 +69,7 @@ def export(
     run = begin(flags)
     kind = _format(format_, output)
     wanted = _content(content, kind)
+    rules = _rules(run, wanted, redactions)
     _check_target(kind, output, run)
     chosen_by = filters.chosen()
     if all_ + bool(ids) + (chosen_by != SessionFilter()) > 1:
@@ -67,9 +78,15 @@ def export(
     with Desk(run) as desk:
         source = desk.source()
         chosen = _filtered(source, chosen_by, filters) if names is None else sessions_named(source, names)
-        about = about_export(source, _filter_record(names, chosen_by, filters))
-        left_out = _write(Loader(source), chosen, about, wanted, kind, output)
-    _answer(run, kind, wanted, len(chosen) - len(left_out), output)
+        loader, about = Loader(source), about_export(source, _filter_record(names, chosen_by, filters))
+        if wanted == "redacted":
+            loader = _redacted(desk, source, chosen, rules)
+            chosen, about = (
+                list(loader.sessions),
+                _about_redacted(about, loader, rules, by_id=names is not None),
+            )
+        left_out = _write(loader, chosen, about, wanted, kind, output)
+    _answer(run, kind, wanted, about, len(chosen) - len(left_out), output)
     if left_out:
         raise PartialFailure(
             f"{len(left_out)} sessions are left out: a bundle holds what was said, and of some turns only metadata is here",
@@ -77,6 +94,35 @@ def export(
             hint="--format json, csv or parquet has their metadata",
         )
     return 0
+
+
+def _redacted(desk: Desk, source: Source, chosen: list[Session], rules: Sequence[Rule]) -> RedactedLoader:
+    return RedactedLoader(source, chosen, rules, salts(source.client, desk.identity))
+
+
+def _about_redacted(about: About, loader: RedactedLoader, rules: Sequence[Rule], *, by_id: bool) -> About:
+    """What was hidden; and the sessions by the ids they have now: an old one would confirm guesses."""
+    hidden = {
+        "rules": [rule.name for rule in rules],
+        "parts": loader.hidden_parts,
+        "turns": loader.hidden_turns,
+    }
+    chosen_by = {"ids": [session.id for session in loader.sessions]} if by_id else about.filter
+    return replace(about, filter=Hiding(rules).value(chosen_by), redaction=hidden)
+
+
+def _rules(run: Run, wanted: Content, named: Path | None) -> tuple[Rule, ...]:
+    if wanted != "redacted":
+        if named is not None:
+            raise UsageError("--redactions is for --content redacted", hint="add it")
+        return ()
+    path = named or run.home.path / "redactions.toml"
+    if named is None and not path.exists():
+        return default_rules()
+    try:
+        return read_rules(path.read_text(encoding="utf-8"), str(path))
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} cannot be read: {error}", hint="name a file of rules, in UTF-8") from None
 
 
 def about_export(source: Source, filter_: Json) -> About:
@@ -107,10 +153,16 @@ def _format(named: Format | None, output: Path | None) -> Format:
 def _content(wanted: Content | None, kind: Format) -> Content:
     if wanted is None:
         return "none" if kind in _METADATA_ONLY else "full"
-    if (kind, wanted) in {("csv", "full"), ("tape", "none"), ("md", "none"), ("html", "none")}:
+    if (kind, wanted) in {
+        ("csv", "full"),
+        ("csv", "redacted"),
+        ("tape", "none"),
+        ("md", "none"),
+        ("html", "none"),
+    }:
         raise UsageError(
             f"{kind} has no --content {wanted}",
-            hint="csv is metadata only; tape, md and html are what was said; json, ndjson and parquet can be both",
+            hint="csv is metadata only; tape, md and html are what was said, full or redacted; the others can be all",
         )
     return wanted
 
@@ -198,9 +250,21 @@ def _md(loader: Loader, chosen: list[Session], about: About) -> Iterator[str]:
         yield from md_session(session, loader.nodes(session.id))
 
 
-def _answer(run: Run, kind: Format, content: Content, sessions: int, output: Path | None) -> None:
+def _answer(
+    run: Run, kind: Format, content: Content, about: About, sessions: int, output: Path | None
+) -> None:
     if run.flags.json:
-        fields = {"format": kind, "content": content, "sessions": sessions, "output": str(output)}
+        fields = {
+            "format": kind,
+            "content": content,
+            "redaction": about.redaction,
+            "sessions": sessions,
+            "output": str(output),
+        }
         run.out.answer("export", fields)
-    elif output is not None:
+        return
+    if about.redaction is not None:
+        hidden = about.redaction
+        run.out.say(f"hid {hidden['parts']} parts in {hidden['turns']} turns; read it before you hand it out")
+    if output is not None:
         run.out.say(f"exported {sessions} session{'s' if sessions != 1 else ''} to {output}")

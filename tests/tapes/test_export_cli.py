@@ -147,7 +147,7 @@ def test_an_empty_stdin_is_never_everything(stdin: str, ada: Person, tmp_path: P
         ["--all", "--project", "x", "-o", "x.json"],
         ["feedfacefeedface", "--project", "x", "-o", "x.json"],
         ["--all", "-o", ".", "--format", "json"],
-        ["--all", "-o", "x.json", "--content", "redacted"],
+        ["--all", "-o", "x.csv", "--content", "redacted"],
     ],
     ids=" ".join,
 )
