@@ -21,7 +21,8 @@ nodes_per_step: Final = 10_000  # of one transaction: a second searcher waits fo
 chars_per_step: Final = 32 * 1024 * 1024  # a turn may be very long
 _INDEX_KEY_LABEL: Final = b"tapes/v0/word-index"
 _PENDING: Final = (
-    "SELECT content_seq, hash FROM rows JOIN pending USING (content_seq) ORDER BY content_seq, id"
+    "SELECT pending.seq, hash FROM stored JOIN pending USING (origin) JOIN rows USING (hash)"
+    " ORDER BY pending.seq, id"
 )
 
 Say = Callable[[str], None]
@@ -83,45 +84,49 @@ def _take_local_step(index: WordIndex, texts: Texts, step: list[LocalFacts]) -> 
 
 
 def _take_commits(index: WordIndex, texts: Texts, tell: Tell) -> None:
-    known, seen = texts.commits(), index.units()
-    pending = [seq for seq in known if not seen.get(seq)]
+    origins = {one.seq: number for number, one in enumerate(texts.source.origins) if one.seq is not None}
+    seen = index.units()
+    pending = [seq for seq in sorted(origins) if not seen.get(seq)]
     if any(seq not in seen for seq in pending if seen and seq < max(seen)):
-        # It may hold the first commit of nodes whose text is in the index from a later one.
+        # It may hold the first commit of nodes that fit no hash era, whose text is in the index from a later one.
         raise IndexBroken("an earlier commit became readable")
-    nodes = _first_brought(texts.source.engine, pending)
+    nodes = _brought(texts.source.engine, {seq: origins[seq] for seq in pending})
     for done, seq in enumerate(pending):
         _take_commit(index, texts, seq, nodes.get(seq, set()))
         tell("indexing commits", done + 1, len(pending))
 
 
-def _first_brought(engine: Engine, commits: list[int]) -> dict[int, set[bytes]]:
-    """By commit: the nodes whose content came with it first."""
-    with engine.table("pending", pa.table({"content_seq": pa.array(commits, pa.int64())})):
-        rows = engine.all(_PENDING) if commits else []
+def _brought(engine: Engine, origins: dict[int, int]) -> dict[int, set[bytes]]:
+    """By commit: the nodes whose bytes are read from it.
+
+    Not by the commit that named them first: that one may have carried metadata only.
+    """
+    columns = {"seq": pa.array(origins.keys(), pa.int64()), "origin": pa.array(origins.values(), pa.int32())}
+    with engine.table("pending", pa.table(columns)):
+        rows = engine.all(_PENDING) if origins else []
     return {seq: {node_hash for _, node_hash in group} for seq, group in groupby(rows, key=itemgetter(0))}
 
 
 def _take_commit(index: WordIndex, texts: Texts, seq: int, nodes: set[bytes]) -> None:
-    """One commit's nodes, as far as its texts can be read; what cannot is tried again next time."""
+    """One commit's nodes, as far as they can be read; what cannot is tried again next time. One step's text is in memory."""
     lacking = {node_hash for node_hash in nodes if index.lacks(node_hash)}
-    unread_before = len(texts.unread)
-    found = dict(texts.of_local(lacking))
-    found.update(texts.of_commit(seq, lacking - found.keys()))
-    done = len(texts.unread) == unread_before
-    if done:
-        found.update(dict.fromkeys(lacking - found.keys(), ""))  # nothing was said in them
-    _add(index, iter(found.items()))
+    taken = _add(index, texts.of_local(lacking))
+    left = {node_hash for node_hash in lacking if index.lacks(node_hash)}
+    taken += _add(index, texts.of_bucket(left))
     with index.transaction():
-        index.mark_unit(seq, done=done)
+        index.mark_unit(seq, done=taken == len(lacking))
 
 
-def _add(index: WordIndex, texts: Iterator[tuple[bytes, str]]) -> None:
-    """Take texts in, a few at a time: they are read before the transaction, so that nobody waits for the reading."""
+def _add(index: WordIndex, texts: Iterator[tuple[bytes, str]]) -> int:
+    """Take texts in, a few at a time, and count them. They are read before the transaction: nobody waits for the reading."""
+    taken = 0
     for run in _runs(texts):
         turns = [(node_hash, turn_of(text)) for node_hash, text in run]
         with index.transaction():
             for node_hash, turn in turns:
                 index.add(node_hash, turn)
+        taken += len(turns)
+    return taken
 
 
 def _runs(texts: Iterator[tuple[bytes, str]]) -> Iterator[list[tuple[bytes, str]]]:

@@ -12,7 +12,6 @@ from typing import Final
 # commit. So nobody rewrites another's metadata by pushing the same node again. A row without a commit (seq null) has no rival:
 # it is only taken in where no commit has the node.
 # Content may come in a later commit than metadata, or never: by the same member, or by anybody where the hash proves the bytes.
-# Nobody else's searchable words are believed, for those no hash proves: `content_seq` is of that member's commits alone.
 _WINNERS: Final = """
 CREATE TABLE winners AS
 WITH said AS (
@@ -29,14 +28,13 @@ WITH said AS (
     FROM said JOIN nodes USING (hash) WHERE times > 1
 ), best AS (
     SELECT hash, arg_max(arrival, rank) AS arrival,
-        arg_max(arrival, rank) FILTER (placed AND (theirs OR verified)) AS placed_arrival,
-        min(seq) FILTER (placed AND theirs) AS content_seq
+        arg_max(arrival, rank) FILTER (placed AND (theirs OR verified)) AS placed_arrival
     FROM rivals GROUP BY hash
 ), chosen AS (
-    SELECT arrival, if(placed, arrival, NULL) AS placed_arrival, if(placed, first_seq, NULL) AS content_seq, first_seq, team
+    SELECT arrival, if(placed, arrival, NULL) AS placed_arrival, first_seq, team
     FROM nodes WHERE times = 1
     UNION ALL
-    SELECT best.arrival, best.placed_arrival, best.content_seq, first_seq, team FROM nodes JOIN best USING (hash)
+    SELECT best.arrival, best.placed_arrival, first_seq, team FROM nodes JOIN best USING (hash)
 )
 SELECT row_number() OVER (ORDER BY arrival) - 1 AS id, * FROM chosen
 """
@@ -58,7 +56,7 @@ FROM calls JOIN firsts USING (usage_id) GROUP BY usage_id
 
 _ROWS: Final = """
 CREATE TABLE rows AS
-SELECT id, every_row.* EXCLUDE (arrival), member, device, seq, first_seq, content_seq,
+SELECT id, every_row.* EXCLUDE (arrival), member, device, seq, first_seq,
     CASE WHEN seq IS NOT NULL THEN if(winners.team, 'team', 'private') END AS space,
     counted_id IS NULL OR counted_id = id AS counted, seq IS NOT NULL AND placed_arrival IS NULL AS withheld
 FROM every_row JOIN winners USING (arrival) JOIN origins USING (origin) LEFT JOIN relogs USING (usage_id)

@@ -6,7 +6,6 @@
     origin     INTEGER   whose row is shown: index into `Source.origins`
     seq        BIGINT    slot of the commit it is from; null: the node is only on this device
     first_seq  BIGINT    slot of the first commit that brought the node; null likewise
-    content_seq BIGINT   slot of the first commit of that same member that brought its content too; null: none did
     space      VARCHAR   team if any commit put the node there, else private; null likewise
     counted    BOOLEAN   false where another row counts the same model call
     withheld   BOOLEAN   true where commits have nothing but metadata of the node

@@ -1,29 +1,32 @@
-"""What was said, by node: from the local store where that has the node, else from the text objects of the commit it came with.
+"""What was said, by node: from the local store where that has the node, else from the frame its bytes lie in.
 
-A text row is a member's word. It counts only for nodes whose content its own commit brought first, by the member who committed
-the node first: nobody puts words into another's turn by committing the hash again. Of withheld content there are no words.
+A node's words are taken from its own bytes, re-hashed, and from nothing beside them: nobody puts words into another's turn, and a
+search finds what `show` shows. Of withheld content there are no words.
 """
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Final
+from itertools import groupby
 
 import pyarrow as pa
 
 from crypto.errors import KeyNeeded, StoreError, TapesError, VerificationFailed
+from query.placed import PLACE, Place, checked_node, pack_of, place_of, read_frame
 from query.source import Source
-from store.commits import ObjectRef
 from store.local import local_node_bytes_max
 from store.names import object_name
 from store.node_parse import node_from_bytes
-from store.texts import open_text, searchable_text
-from sync.client import Client
-from sync.replica import PendingManifest
+from store.texts import searchable_text
 
-_WORDLESS: Final = """
-SELECT count(*) FROM rows
-WHERE seq IS NOT NULL AND content_seq IS NULL AND kind = 'message' AND device IS DISTINCT FROM ?
-"""
+_PACKS = "SELECT DISTINCT origin, pack FROM stored JOIN wanted USING (hash) ORDER BY origin, pack"
+_PLACES = (
+    f"SELECT hash, {PLACE} FROM stored JOIN wanted USING (hash)"  # noqa: S608 - a constant
+    " WHERE origin = ? AND pack = ? ORDER BY frame_offset, frame_index"
+)
+_WORDLESS = "SELECT count(*) FROM rows WHERE withheld AND kind = 'message' AND device IS DISTINCT FROM ?"
+_PROBLEMS = (KeyNeeded, StoreError, VerificationFailed)
+_Placed = list[tuple[bytes, Place]]
 
 
 @dataclass(slots=True)
@@ -31,13 +34,8 @@ class Texts:
     """Reads texts. `unread`: what could not be read and why; those turns are not searched, which answers must say."""
 
     source: Source
-    unread: dict[str, TapesError] = field(default_factory=dict)  # by the object's name
-    _commits: "dict[int, _Commit] | None" = None
+    unread: dict[str, TapesError] = field(default_factory=dict)  # by the pack's name
     _away: StoreError | None = None
-
-    def commits(self) -> list[int]:
-        """The slots of all commits whose manifests were taken in, in log order."""
-        return sorted(self._known())
 
     def every(self, wanted: set[bytes]) -> Iterator[tuple[bytes, str]]:
         """(hash, text) of the wanted nodes, each at most once; a node in which nothing was said is left out."""
@@ -46,8 +44,7 @@ class Texts:
             left.discard(node_hash)
             if text:
                 yield node_hash, text
-        for seq, nodes in self._by_commit(left):
-            yield from self.of_commit(seq, nodes)
+        yield from ((node_hash, text) for node_hash, text in self.of_bucket(left) if text)
 
     def wordless(self) -> int:
         """How many turns of other devices are metadata only: no search finds them, which answers must say."""
@@ -67,65 +64,69 @@ class Texts:
                 node = node_from_bytes(data, name, verify=False, bytes_max=local_node_bytes_max)
                 yield node_hash, searchable_text(node)
 
-    def of_commit(self, seq: int, wanted: Collection[bytes]) -> Iterator[tuple[bytes, str]]:
-        """(hash, text) of the wanted nodes that a commit's text objects speak of, each once."""
-        client, commit = self.source.client, self._known().get(seq)
-        if client is None or commit is None:
-            return
-        left = set(wanted)
-        for ref in commit.refs:
-            if not left:
-                return
-            for node_hash, text in self._object(client, commit.manifest, ref, left):
-                left.discard(node_hash)
-                yield node_hash, text
+    def of_bucket(self, wanted: Iterable[bytes]) -> Iterator[tuple[bytes, str]]:
+        """(hash, text) of the nodes whose bytes were pushed, as far as they can be read; the text may be empty."""
+        table = pa.table({"hash": pa.array(wanted, pa.binary())})
+        engine = self.source.engine
+        with engine.table("wanted", table):
+            packs = engine.all(_PACKS)
+        for (
+            origin,
+            pack,
+        ) in packs:  # one after the other: the places of a million nodes would take half a gigabyte
+            with engine.table("wanted", table):
+                rows = engine.all(_PLACES, [origin, pack])
+            yield from self._of_pack(
+                [(h, place) for h, *rest in rows if (place := place_of(rest)) is not None]
+            )
 
-    def _object(
-        self, client: Client, manifest: PendingManifest, ref: ObjectRef, wanted: set[bytes]
-    ) -> Iterator[tuple[bytes, str]]:
-        name = object_name("text", ref.base, ref.sha256)
-        if self._away is not None and not client.cache.has(ref.sha256):
-            self.unread[name] = self._away  # each attempt would wait for the same network again
+    def _of_pack(self, placed: _Placed) -> Iterator[tuple[bytes, str]]:
+        """The texts of nodes in one pack."""
+        lost = False
+        try:
+            self._bring(placed)
+        except _PROBLEMS as problem:
+            self._leave(placed[0][1], problem)
+            lost = True
+        for _, frame in groupby(placed, lambda one: one[1].frame):
+            yield from self._of_frame(list(frame), lost=lost)
+
+    def _bring(self, placed: _Placed) -> None:
+        """Fetch the pack whole if most of its bytes are wanted and not here: one request instead of many."""
+        client, _, ref = pack_of(self.source, placed[0][1])
+        frames = {place.frame for _, place in placed}
+        lacking = [frame for frame in frames if not client.cache.has(frame.sha256.hex())]
+        if self._away is None and 2 * sum(frame.length for frame in lacking) > ref.bytes:
+            data = client.cache.fetch(ref)
+            for frame in lacking:
+                client.cache.keep(frame.sha256.hex(), data[frame.offset : frame.offset + frame.length])
+
+    def _of_frame(self, placed: _Placed, *, lost: bool) -> Iterator[tuple[bytes, str]]:
+        client, first = self.source.client, placed[0][1]
+        if client is None:
+            return
+        if (lost or self._away) and not client.cache.has(first.frame.sha256.hex()):
+            # Each attempt would wait for the same network, or ask for the same lost object, again.
+            self._leave(first, self._away)
             return
         try:
-            key = client.keychain.at(client.roster, manifest.space, manifest.epoch)
-            table = open_text(key, client.cache.whole(ref), name)
-        except (KeyNeeded, StoreError, VerificationFailed) as problem:
-            self.unread[name] = (
-                problem  # one lost object, or one member's junk, must not end everybody's search
-            )
+            nodes, name = read_frame(self.source, first)
+        except _PROBLEMS as problem:
+            self._leave(first, problem)  # one lost object must not end everybody's search
             return
-        hashes = table.column("hash").to_pylist()
-        rows = {node_hash: row for row, node_hash in enumerate(hashes) if node_hash in wanted}
-        texts = table.column("text").take(pa.array(rows.values(), pa.int64())).to_pylist()
-        yield from zip(rows, texts, strict=True)
+        for node_hash, place in placed:
+            try:
+                yield node_hash, searchable_text(checked_node(node_hash.hex(), place, nodes, name))
+            except VerificationFailed as lie:  # one member's junk
+                self._leave(place, lie)
 
-    def _by_commit(self, wanted: Collection[bytes]) -> Iterator[tuple[int, set[bytes]]]:
-        engine = self.source.engine
-        with engine.table("wanted", pa.table({"hash": pa.array(wanted, pa.binary())})):
-            found = engine.all(
-                "SELECT content_seq, list(hash) FROM rows JOIN wanted USING (hash)"
-                " WHERE content_seq IS NOT NULL GROUP BY content_seq ORDER BY content_seq"
-            )
-        yield from ((seq, set(hashes)) for seq, hashes in found)
-
-    def _known(self) -> "dict[int, _Commit]":
-        if self._commits is None:
-            self._commits = _commits(self.source.client) if self.source.client else {}
-        return self._commits
-
-
-@dataclass(frozen=True, slots=True)
-class _Commit:
-    manifest: PendingManifest
-    refs: list[ObjectRef]
-
-
-def _commits(client: Client) -> dict[int, _Commit]:
-    """Commits that were taken in, by slot, with their text objects."""
-    return {
-        pending.seq: _Commit(
-            pending, [ref for ref in client.commit_at(pending.seq).objects if ref.kind == "text"]
-        )
-        for pending in client.replica.manifests("applied")
-    }
+    def _leave(self, place: Place, problem: TapesError | None) -> None:
+        """Remember what keeps some of a pack's nodes from being read."""
+        name = f"pack {place.pack}"  # for one that no commit names
+        with suppress(VerificationFailed):
+            _, _, ref = pack_of(self.source, place)
+            name = object_name("pack", ref.base, ref.sha256)
+        if problem is not None:
+            self.unread.setdefault(name, problem)
+        if isinstance(problem, StoreError):
+            self._away = problem

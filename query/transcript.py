@@ -16,37 +16,23 @@ from query.engine import Engine
 from query.forest import nowhere
 from query.moments import rfc3339
 from query.paths import read_parents
+from query.placed import PLACE, Place, checked_node, place_of, read_frame
 from query.source import Source
 from store.local import local_node_bytes_max
-from store.names import object_name
 from store.node_parse import node_from_bytes
 from store.nodes import Cost, Node, Usage
 from store.nodes import Source as Found
-from store.packs import FramePlace, frame_name, open_placed_frame
+from store.packs import FramePlace
 
-_STEPS: Final = """
+_STEPS: Final = f"""
 SELECT rows.hash, rows.parent, seq, device, stop_reason, input_uncached, cache_read, cache_write, output, cache_write_1h,
-    cost_usd_micro, cost_source, cost_table, stored.elsewhere, stored.origin, stored.hash_version IS NOT NULL,
-    stored.stored_bytes, stored.pack, stored.frame_offset, stored.frame_length, stored.frame_sha256, stored.frame_index,
+    cost_usd_micro, cost_source, cost_table, {PLACE},
     rows.kind, rows.role, rows.provider, rows.model, rows.agent, rows.project, epoch_us(rows.created_us), rows.harness,
     rows.harness_session, rows.usage_id
 FROM path JOIN rows USING (id) LEFT JOIN stored ON stored.hash = rows.hash ORDER BY step
-"""
+"""  # noqa: S608 - a constant
 _shown_columns = 8
 _place_columns = 9
-
-
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """Where a manifest says the bytes are; `elsewhere`: that row is not the one whose metadata is shown."""
-
-    elsewhere: bool
-    origin: int
-    verified: bool
-    stored_bytes: int
-    pack: str
-    frame: FramePlace
-    index: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +46,7 @@ class _Step:
     stop_reason: str | None
     usage: Usage | None
     cost: Cost | None
-    place: _Place | None
+    place: Place | None
     labels: tuple[Any, ...]  # the rest of the row, in the order of `_STEPS`
 
 
@@ -75,7 +61,7 @@ def load(source: Source, head: str, parents: Sequence[int] | None = None) -> lis
     steps = list(_steps(source.engine, head, parents))
     reader = _Reader(source)
     found: dict[str, Node] = {}
-    frames: dict[tuple[int, FramePlace], list[tuple[_Step, _Place]]] = {}
+    frames: dict[tuple[int, FramePlace], list[tuple[_Step, Place]]] = {}
     for step in steps:
         node, place = reader.near(step), step.place
         if node is not None:
@@ -109,10 +95,10 @@ class _Reader:
             return None
         return node if _output(node.usage) == _output(step.usage) else None
 
-    def far(self, steps: Sequence[tuple[_Step, _Place]]) -> dict[str, Node]:
+    def far(self, steps: Sequence[tuple[_Step, Place]]) -> dict[str, Node]:
         """Nodes of one frame. Without the bucket, local copies do: a laptop on a train still shows its own sessions."""
         try:
-            nodes, name = self._frame(steps[0][1])
+            nodes, name = read_frame(self._source, steps[0][1])
         except StoreError:
             copies = {step.hash: self._local(step.hash)[0] for step, _ in steps}
             here = {node_hash: node for node_hash, node in copies.items() if node is not None}
@@ -136,30 +122,9 @@ class _Reader:
             return None, 0
         return node_from_bytes(data, f"local node {node_hash}", bytes_max=local_node_bytes_max), len(data)
 
-    def _frame(self, place: _Place) -> tuple[tuple[bytes, ...], str]:
-        """The stored nodes of a frame, and what errors call it."""
-        client, manifest = self._source.client, self._source.origins[place.origin].manifest
-        if client is None or manifest is None:
-            raise TapesError("a node of this session is in the bucket, and no bucket is configured")
-        found = client.object_of(manifest.seq, place.pack)
-        if found is None or found[0].kind != "pack":
-            raise VerificationFailed(f"pack {place.pack}", "a manifest speaks of it, but no commit names it")
-        ref, frame = found[0], place.frame
-        name = object_name("pack", ref.base, ref.sha256)
-        sealed = client.cache.frame(ref, frame.offset, frame.length, frame.sha256.hex())
-        key = client.keychain.at(client.roster, manifest.space, manifest.epoch)
-        return open_placed_frame(key, frame, sealed, name).nodes, frame_name(name, frame)
 
-
-def _checked(step: _Step, place: _Place, nodes: Sequence[bytes], name: str) -> Node:
-    """The node at its place in an opened frame, if it is what its row says: a row is only a member's word."""
-    if place.index >= len(nodes):
-        raise VerificationFailed(name, f"has no node {place.index}, where a manifest puts {step.hash}")
-    node = node_from_bytes(nodes[place.index], f"{name} node {place.index}")
-    if node.hash != step.hash:
-        raise VerificationFailed(name, f"has node {node.hash} where a manifest puts {step.hash}")
-    if place.verified and not node.verified:
-        raise VerificationFailed(name, f"the content of node {node.hash} does not have that hash")
+def _checked(step: _Step, place: Place, nodes: Sequence[bytes], name: str) -> Node:
+    node = checked_node(step.hash, place, nodes, name)
     if node.parent_hash != step.parent:
         raise VerificationFailed(name, f"node {node.hash} has another parent than its manifest says")
     return _with_metadata(node, step) if place.elsewhere else node
@@ -218,7 +183,7 @@ def _steps(engine: Engine, head: str, parents: Sequence[int] | None) -> Iterator
                 stop_reason=stop_reason,
                 usage=_usage(rest[:5]),
                 cost=_cost(rest[5:_shown_columns]),
-                place=_place(rest[_shown_columns : _shown_columns + _place_columns]),
+                place=place_of(rest[_shown_columns : _shown_columns + _place_columns]),
                 labels=tuple(rest[_shown_columns + _place_columns :]),
             )
 
@@ -234,12 +199,3 @@ def _usage(counts: list[int | None]) -> Usage | None:
 def _cost(columns: list[Any]) -> Cost | None:
     usd_micro, origin, table = columns
     return Cost(usd_micro, origin, table) if origin is not None else None
-
-
-def _place(columns: list[Any]) -> _Place | None:
-    elsewhere, origin, verified, stored_bytes, pack, offset, length, digest, index = columns
-    if pack is None:
-        return None
-    return _Place(
-        elsewhere, origin, verified, stored_bytes, pack.hex(), FramePlace(offset, length, digest), index
-    )

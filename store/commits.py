@@ -42,7 +42,7 @@ class NewerFormat(FormatBroken):
 class ObjectRef(Stored):
     """An immutable object a commit names; `base` and `sha256` are the last two parts of its name."""
 
-    kind: Literal["pack", "manifest", "text", "stats", "share"]
+    kind: Literal["pack", "manifest", "stats", "share"]
     base: Count
     sha256: Hex32
     bytes: Annotated[int, Field(ge=1, le=int_json_max)]

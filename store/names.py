@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 from typing import Final, Literal
 
-ObjectKind = Literal["pack", "manifest", "text", "stats", "share"]
+ObjectKind = Literal["pack", "manifest", "stats", "share"]
 
 LOG: Final = "log/"
 PROBE: Final = "probe/"
@@ -17,7 +17,6 @@ SEGMENTS: Final = "segments/"
 PREFIX_OF_KIND: Final[dict[ObjectKind, str]] = {
     "pack": "packs/",
     "manifest": "manifests/",
-    "text": "texts/",
     "stats": "stats/",
     "share": "shares/",
 }

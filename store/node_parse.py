@@ -9,10 +9,11 @@ import orjson
 from crypto.errors import FormatBroken
 from store.canonical import check_depth
 from store.eras import ERAS, era_of, is_hash
-from store.limits import node_bytes_max
+from store.limits import MIB, node_bytes_max
 from store.nodes import Cost, Json, Node, Source, Usage
 
 node_depth_max: Final = 500  # half of CPython's stack: the verdict must not depend on who calls
+exact_bytes_max: Final = MIB
 count_max: Final = 2**63 - 1  # tokens and micro-USD are 64-bit in SQLite, Parquet and DuckDB
 
 _T = TypeVar("_T")
@@ -60,8 +61,11 @@ def _parse_exact(data: bytes) -> Json | None:
     """The value, if `data` is byte for byte how the encoder writes it: no key twice, nothing deep, no number spelled otherwise.
 
     That holds for nearly all that our writers store. orjson alone would let the last of two equal keys win and round integers
-    beyond 64 bits; comparing what it writes back costs less than a look at every pair.
+    beyond 64 bits; comparing what it writes back costs less than a look at every pair. Parsing takes it twelve times the size in
+    memory: a large text goes the strict way.
     """
+    if len(data) > exact_bytes_max:
+        return None
     try:
         value = orjson.loads(data)
         return value if orjson.dumps(value) == data else None

@@ -1,6 +1,6 @@
-"""One commit's worth of nodes: cut into frames, packed, uploaded pack by pack, described by a manifest and a text.
+"""One commit's worth of nodes: cut into frames, packed, uploaded pack by pack, described by a manifest.
 
-Order of writes: packs and texts as they fill, then the manifest, then the commit. A kill at any point before the commit leaves
+Order of writes: packs as they fill, then the manifest, then the commit. A kill at any point before the commit leaves
 only objects that nobody names (gc removes them); the outbox still lists every node.
 """
 
@@ -25,7 +25,6 @@ from store.names import ObjectKind, object_name
 from store.node_parse import node_from_bytes
 from store.packs import FramePlace, PackWriter, open_pack
 from store.retrying import put_immutable
-from store.texts import cut_texts, seal_text, searchable_text
 from sync.client import Client
 from sync.pull import known_k_tag, leaf_of
 
@@ -56,7 +55,7 @@ class Batch:
 
 
 class BatchWriter:
-    """Fills one batch. Memory: one pack, one text object, and the rows."""
+    """Fills one batch. Memory: one pack, and the rows."""
 
     def __init__(self, client: Client, local: LocalStore, key: SealKey, base: int) -> None:
         self._client = client
@@ -64,7 +63,6 @@ class BatchWriter:
         self.batch = Batch(key, base)
         self._pack = PackWriter(key)
         self._placed: list[_Placed] = []
-        self._texts: list[tuple[str, str]] = []
         self._verified: set[str] = set()  # of the open pack
 
     def add(self, conversation: str, nodes: Sequence[LocalFacts]) -> None:
@@ -84,9 +82,8 @@ class BatchWriter:
             self.batch.rows.append(Row(facts, conversation_id, node.stored_bytes, opening=opening))
 
     def finish(self) -> Batch:
-        """Upload what is left of packs and texts; the batch then lacks only its manifest."""
+        """Upload what is left; the batch then lacks only its manifest."""
         self._finish_pack()
-        self._upload_texts(keep_last=False)
         return self.batch
 
     def _stored(self, nodes: Sequence[LocalFacts]) -> Iterator[tuple[str, bytes]]:
@@ -125,13 +122,9 @@ class BatchWriter:
                 row = Row(node.facts, bytes.fromhex(placed.conversation), node.stored_bytes, place)
                 self.batch.rows.append(row)
         self._pack, self._placed, self._verified = PackWriter(self.batch.key), [], set()
-        self._upload_texts(keep_last=True)
 
     def _read_back(self, data: bytes, digest: str) -> None:
-        """What will be sent is opened and re-hashed once: a fault in memory or in our own code must not reach the team.
-
-        The searchable text is taken from what was read back, so that parsing is paid once.
-        """
+        """What will be sent is opened and re-hashed once: a fault in memory or in our own code must not reach the team."""
         for entry, opened in open_pack(self.batch.key, data, f"outgoing pack {digest[:16]}"):
             for listed, stored in zip(entry.nodes, opened.nodes, strict=True):
                 read = node_from_bytes(stored, listed.hash)
@@ -140,15 +133,6 @@ class BatchWriter:
                         f"node {listed.hash} does not read back from its pack",
                         hint="nothing was committed; report a bug",
                     )
-                if text := searchable_text(read):
-                    self._texts.append((listed.hash, text))
-
-    def _upload_texts(self, *, keep_last: bool) -> None:
-        """Upload full text objects; the last, perhaps unfinished one waits for more unless this is the end."""
-        runs = list(cut_texts(self._texts))
-        self._texts = runs.pop() if keep_last and runs else []
-        for run in runs:
-            self._upload("text", seal_text(self.batch.key, run))
 
     def _upload(self, kind: ObjectKind, data: bytes) -> None:
         self.batch.objects.append(upload(self._client, kind, self.batch.base, data))

@@ -22,7 +22,7 @@ class ObjectCache:
         self._store = store
 
     def whole(self, ref: ObjectRef) -> bytes:
-        """All bytes of a manifest or text. VerificationFailed when the bucket lacks it or holds other bytes."""
+        """All bytes of a manifest. VerificationFailed when the bucket lacks it or holds other bytes."""
         kept = self._read(ref.sha256)
         if kept is not None:
             return kept

@@ -66,7 +66,7 @@ def _put_back(client: Client, seq: int) -> None:
 
 
 def _objects(client: Client, report: HealReport, tell: HealProgress, *, dry_run: bool) -> None:
-    """Whole objects whose ciphertext this device kept: manifests and texts; packs rest here only as single frames."""
+    """Whole objects whose ciphertext this device kept: manifests; packs rest here only as single frames."""
     looked = 0
     for kind in KINDS:
         for entry in inventory(client.store, client.replica, kind):

@@ -241,7 +241,7 @@ def _check_objects(roster: Roster, memory: Memory, commit: Commit, *, admits_aut
     if len({ref.sha256 for ref in commit.objects}) != len(commit.objects):
         raise Refused("names an object twice")
     for ref in commit.objects:
-        if ref.kind not in ("pack", "manifest", "text"):
+        if ref.kind not in ("pack", "manifest"):
             raise Refused(f"format 0 has no {ref.kind} objects")
         if ref.base >= commit.seq:
             raise Refused("names an object with a base ahead of the log")

@@ -27,7 +27,6 @@ from store.names import (
 )
 from store.node_parse import node_from_bytes
 from store.packs import FrameEntry, check_pack, open_pack
-from store.texts import open_text
 from sync.budget import EVERYTHING, Bounds, Budget, slots_in_turn
 from sync.client import Client
 from sync.drafts import open_sealed_field
@@ -249,8 +248,6 @@ class _Verification:
         key = self.client.keychain.at(self.client.roster, space, commit.epoch)
         if ref.kind == "pack":
             self._pack(ref, open_pack(key, data, name), name)
-        elif ref.kind == "text":
-            self.report.count("texts", open_text(key, data, name).num_rows)
 
     def _pack(self, ref: ObjectRef, frames: Iterable[tuple[FrameEntry, OpenFrame]], name: str) -> None:
         """Re-hash every node, and keep each one's commitment for its manifest row."""

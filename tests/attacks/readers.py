@@ -27,7 +27,6 @@ from store.names import link_name
 from store.node_parse import node_from_bytes
 from store.packs import bytes_reader, open_pack, read_footer, scan_frames
 from store.segments import read_segment
-from store.texts import open_text
 from sync.linking import LinkCode, _opened, parse_code
 from sync.links import parse_link
 from sync.membership import Bucket
@@ -111,10 +110,6 @@ def _manifest(data: bytes, _: Path) -> object:
     manifest = open_manifest(TEAM_KEY, data, "manifest")
     check_author(manifest, MEMBER, DEVICE, "manifest")
     return manifest.table.to_pylist()  # every value is looked at: a lying offset may hide until then
-
-
-def _text(data: bytes, _: Path) -> object:
-    return open_text(TEAM_KEY, data, "text").to_pylist()
 
 
 def _resealed(kind: Kind, read: Read) -> Read:
@@ -206,8 +201,6 @@ READERS = {
     "inside manifest": Reader(
         _resealed(Kind.MANIFEST, _manifest), inside(Kind.MANIFEST, "manifest.bin"), 300
     ),
-    "text": Reader(_text, golden("text.bin")),
-    "inside text": Reader(_resealed(Kind.TEXT, _text), inside(Kind.TEXT, "text.bin"), 300),
     "segment": Reader(lambda data, _: read_segment(data, "segment"), kept("segment*")),
     "commit": Reader(_commit, kept("commit-*"), 300),
     "slot": Reader(_judged, kept("commit-*"), 60, refuses=False),

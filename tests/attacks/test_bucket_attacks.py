@@ -281,7 +281,7 @@ class SquattingStore:
         self.inner.delete(name)
 
 
-@pytest.mark.parametrize("prefix", ["packs/", "texts/", "manifests/"])
+@pytest.mark.parametrize("prefix", ["packs/", "manifests/"])
 def test_a_squatted_object_name_is_sealed_again_under_another(world: World, prefix: str) -> None:
     """The operator puts junk under the very name a pack is about to take: found, and the nodes go out under a new one."""
     squatting = SquattingStore(world.store, prefix, world.store.plant)
@@ -333,7 +333,7 @@ def test_one_commit_shown_to_a_writer_in_the_middle_of_a_push_changes_nothing(wo
     """The operator swaps a fork in while Ben pushes: his next look at the log is refused, and his replica keeps its own past."""
     ben = reader(world)
     pinned = [slot.data for slot in ben.client.replica.slots()]
-    gate = CuttingStore(world.store, 0, after=False, prefix="texts/")
+    gate = CuttingStore(world.store, 0, after=False, prefix="packs/")
     gate.cut = lambda: world.store.plant(slot_name(newest(world)), b"another past")
     again = world.laptop("ben", gate)
     again.provider.put(conversation("pushed onto a fork", 1))

@@ -143,7 +143,7 @@ WORST = {
     "a commit that is one number": WorstCase("commit", _deep(b"9", commit_bytes_max)),
     "a node of a million brackets": WorstCase("node", _deep(b"[", MIB)),
     "a node of a hundred thousand empty lists": WorstCase(
-        "node", lambda: b'{"bucket":[' + b"[]," * (MIB // 8) + b"[]]}", 32 * MIB
+        "node", lambda: b'{"bucket":[' + b"[]," * (MIB // 8) + b"[]]}", 48 * MIB
     ),
     "a segment that claims four billion commits": WorstCase(
         "segment", lambda: b"TAPESEG\x00" + bytes(8) + b"\xff" * 8 + bytes(4096)

@@ -13,7 +13,7 @@ from store.frames import seal_frame
 from store.manifest_schema import rows_table
 from store.manifests import open_manifest, seal_manifest
 from store.nodes import node_to_bytes
-from store.texts import seal_text, searchable_text
+from store.texts import searchable_text
 from tests.sealing_keys import (
     DEVICE,
     MEMBER,
@@ -72,7 +72,6 @@ def make() -> None:
     write("frame.bin", seal_frame(TEAM_KEY, digest("talk"), TINY_NODES))
     write("pack.bin", pack.data)
     write("manifest.bin", manifest)
-    write("text.bin", seal_text(TEAM_KEY, texts))
     write("expected.json", (json.dumps(expected, indent=1, sort_keys=True) + "\n").encode())
 
 

@@ -318,7 +318,7 @@ def test_memory_does_not_grow_with_a_bundle(tmp_path: Path) -> None:
         tracemalloc.stop()
 
     assert read == sessions
-    assert peak_bytes < 16 * text_bytes
+    assert peak_bytes < 24 * text_bytes  # the encoder reserves eight times a text, for escapes
 
 
 def test_a_newer_bundle_asks_for_an_update(local: LocalStore, tmp_path: Path) -> None:

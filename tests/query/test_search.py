@@ -10,9 +10,12 @@ from hypothesis import strategies as st
 
 from crypto.errors import UsageError
 from query.tokenize import normal
+from query.transcript import load
 from store.local import LocalStore
 from store.names import object_name
+from store.nodes import node_to_bytes
 from tests.actors import founded, joined
+from tests.attacks.hostile import lying_push
 from tests.fakes.strict_store import StrictStore
 from tests.laptops import Laptop, conversation, turn
 from tests.query.searching import asking, said, talk
@@ -339,8 +342,8 @@ def test_texts_that_are_away_are_said_and_found_later(
     ana.provider.put(conversation("lighthouse", 3))
     sync(ana, ben)
     ben.provider.put([turn("a kite of my own", None, project="beta")])
-    [ref] = [ref for ref, _ in ben.client.replica.named_objects() if ref.kind == "text"]
-    name = object_name("text", ref.base, ref.sha256)
+    [ref] = [ref for ref, _ in ben.client.replica.named_objects() if ref.kind == "pack"]
+    name = object_name("pack", ref.base, ref.sha256)
     kept = store.get(name)
     store.plant(name, None)
     with asking(ben.local, ben.client, tmp_path / "b.db") as desk:
@@ -350,3 +353,52 @@ def test_texts_that_are_away_are_said_and_found_later(
     with asking(ben.local, ben.client, tmp_path / "b.db") as desk:
         assert desk.search("lighthouse").matches == 3
         assert not desk.texts.unread
+
+
+def test_a_pulled_team_is_indexed_by_whole_packs_and_then_shown_without_the_bucket(
+    two: tuple[Laptop, Laptop], store: StrictStore, tmp_path: Path
+) -> None:
+    """One request brings all of a pack's turns; what was indexed rests here as ciphertext, for `show` too."""
+    ana, ben = two
+    talk = conversation("lighthouse", 6)
+    ana.provider.put(talk)
+    sync(ana, ben)
+    store.history.clear()
+    with asking(ben.local, ben.client, tmp_path / "b.db") as desk:
+        assert desk.search("lighthouse").matches == 6
+        assert ["get"] == [op for op, name in store.history if name.startswith("packs/")]
+        store.history.clear()
+        assert talk == load(desk.source, talk[-1].hash)
+        assert not store.history
+
+
+def test_a_few_turns_cost_their_frames_and_not_their_pack(
+    two: tuple[Laptop, Laptop], store: StrictStore, tmp_path: Path
+) -> None:
+    """The scan of one turn among many conversations asks for one range."""
+    ana, ben = two
+    talks = [conversation(f"talk number {number}", 2) for number in range(8)]
+    ana.provider.put([node for talk in talks for node in talk])
+    sync(ana, ben)
+    store.history.clear()
+    with asking(ben.local, ben.client, None) as desk:
+        texts = dict(desk.texts.every({bytes.fromhex(talks[3][0].hash)}))
+
+    assert ["talk number 3" in text for text in texts.values()] == [True]
+    assert ["range"] == [op for op, name in store.history if name.startswith("packs/")]
+
+
+def test_a_member_cannot_put_words_into_a_turn(
+    two: tuple[Laptop, Laptop], store: StrictStore, tmp_path: Path
+) -> None:
+    """A pack whose bytes are not what the hashes say is not searched, and is named; the rest is."""
+    ana, ben = two
+    lie = node_to_bytes(turn("a scandal", None, project="alpha"))
+    said = conversation("harmless", 2)
+    lying_push(ana, said, stored=lambda node_hash, data: lie if node_hash == said[1].hash else data)
+    ben.provider.pull()
+    for index in (tmp_path / "b.db", None):
+        with asking(ben.local, ben.client, index) as desk:
+            assert (desk.search("scandal").matches, desk.search("harmless").matches) == (0, 1)
+            assert all(name.startswith("packs/") for name in desk.texts.unread)
+            assert len(desk.texts.unread) == 1

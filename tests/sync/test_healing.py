@@ -56,7 +56,7 @@ def test_a_restored_bucket_gets_its_newer_commits_back(
     assert 2 == len(report.slots)
     assert (planned.slots, planned.objects, planned.missing) == (report.slots, report.objects, report.missing)
     assert sorted(set(whole) - set(now)) == sorted(report.missing)
-    assert all(name.startswith(("packs/", "texts/")) for name in report.missing)
+    assert all(name.startswith("packs/") for name in report.missing)
     assert {name: whole[name] for name in now} == now
     ben.provider.pull()
     assert ana.client.log.point == ben.client.log.point

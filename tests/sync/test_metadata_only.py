@@ -71,7 +71,7 @@ def test_no_word_and_no_pack_leaves(pair: Pair) -> None:
     pair.ben.provider.sync(full=True)
 
     assert (6, 0) == (report.pushed_nodes, report.pushed_packs)
-    assert ([], [], 1) == (pair.objects("pack"), pair.objects("text"), len(pair.objects("manifest")))
+    assert ([], 1) == (pair.objects("pack"), len(pair.objects("manifest")))
     seen = rows(pair.ben)
     assert [node.hash for node in nodes] == [row["hash"].hex() for row in seen]  # type: ignore[attr-defined]
     assert [7] == [row["output"] for row in seen if row["usage_id"] == "call-wombat"]
