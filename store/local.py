@@ -93,6 +93,20 @@ class LocalStore:
                 self._run(statement)
             raise
 
+    @contextmanager
+    def unhurried(self) -> Iterator[None]:
+        """Transactions inside wait for no disk; all are on it when this ends well.
+
+        For what can be done again, as an import: a power cut may take back the last of them, each whole, nodes and cursor alike.
+        A killed process takes back nothing.
+        """
+        self._run("PRAGMA synchronous = NORMAL")
+        try:
+            yield
+        finally:
+            self._run("PRAGMA synchronous = FULL")
+        self._run("PRAGMA wal_checkpoint(PASSIVE)")
+
     def add(self, nodes: Iterable[Node]) -> Added:
         """Store nodes, parents before children.
 

@@ -1,7 +1,8 @@
 """Running an import file by file: progress, and dry runs that do everything and take it back."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
+from itertools import accumulate
 from pathlib import Path
 
 from store.local import LocalStore
@@ -25,25 +26,26 @@ def run_files(
     """
     tally = Tally()
     sizes = [_size_bytes(file) for file in files]
-    with _taken_back(store) if dry_run else _kept():
+    before = [0, *accumulate(sizes)]
+    with store.unhurried(), _taken_back(store) if dry_run else nullcontext():
         for number, file in enumerate(files):
-            tell = _teller(progress, path_name(file), number, sizes)
+            tell = _teller(progress, path_name(file), number, before)
             tell(0)
             try:
                 importer(file, tally, tell)
             except OSError as problem:
                 tally.note(path_name(file), 0, f"cannot be read: {problem.strerror}", skipped=False)
         if files:
-            _teller(progress, path_name(files[-1]), len(files), sizes)(0)
+            _teller(progress, path_name(files[-1]), len(files), before)(0)
     return tally.report()
 
 
 def _teller(
-    progress: ProgressHook | None, name: str, number: int, sizes: Sequence[int]
+    progress: ProgressHook | None, name: str, number: int, before: Sequence[int]
 ) -> Callable[[int], None]:
     def tell(file_bytes: int) -> None:
         if progress:
-            progress(Progress(name, number, len(sizes), sum(sizes[:number]) + file_bytes, sum(sizes)))
+            progress(Progress(name, number, len(before) - 1, before[number] + file_bytes, before[-1]))
 
     return tell
 
@@ -64,8 +66,3 @@ def _taken_back(store: LocalStore) -> Iterator[None]:
     with suppress(_TakeBack), store.transaction():
         yield
         raise _TakeBack
-
-
-@contextmanager
-def _kept() -> Iterator[None]:
-    yield

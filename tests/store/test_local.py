@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from crypto.errors import FormatBroken, UsageError
+from store import local
 from store.facts import NodeFacts, facts_of
 from store.local import Added, LocalStore
 from store.nodes import Cost, Node, Source, Usage, node_to_bytes
@@ -71,6 +72,43 @@ def test_adding_again_changes_nothing(store: LocalStore) -> None:
     assert store.add([replace(first, project="two"), turn("b")]) == Added(0, 2, 0)
     assert store.get(first.hash) == first
     assert store.last_change() == 2
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=15, deadline=None)
+@given(several=st.lists(nodes(), min_size=1, max_size=8, unique_by=lambda node: node.hash), data=st.data())
+def test_batches_make_no_difference(
+    tmp_path_factory: pytest.TempPathFactory, several: list[Node], data: st.DataObject
+) -> None:
+    """Nodes given twice, better or worse, in one call or many, in batches of one or all: the same rows in the same order."""
+    again = [replace(node, usage=Usage(output=data.draw(st.integers(0, 9)))) for node in several]
+    order = data.draw(st.permutations([*several, *again]))
+    dumps = []
+    for batch_nodes, calls in ((1, [order]), (500, [order]), (3, [[node] for node in order])):
+        with (
+            pytest.MonkeyPatch.context() as patch,
+            LocalStore.open(tmp_path_factory.mktemp("store") / "tapes.db") as store,
+        ):
+            patch.setattr(local, "batch_nodes_max", batch_nodes)
+            added = [store.add(call) for call in calls]
+            facts = [replace(row, stored_bytes=0) for row in store.facts()]
+            stored = [store.get_bytes(row.facts.hash) for row in store.facts()]
+            dumps.append((sum(a.new for a in added), sum(a.known for a in added), facts, stored))
+
+    assert dumps[0] == dumps[1] == dumps[2]
+
+
+def test_unhurried_writes_are_whole_and_last(store: LocalStore) -> None:
+    """What is written without waiting for the disk is there like anything else, and afterwards the store waits again."""
+    node = turn("unhurried")
+    with store.unhurried(), store.transaction():
+        store.add([node])
+    with pytest.raises(RuntimeError), store.unhurried():
+        raise RuntimeError
+
+    assert store.has([node.hash])
+    with LocalStore.open(store.path) as other:
+        assert node == other.get(node.hash)
+    assert [(2,)] == store._run("PRAGMA synchronous")
 
 
 def test_unverified_nodes_are_kept_and_counted(store: LocalStore) -> None:

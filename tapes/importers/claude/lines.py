@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
+import orjson
+
 from store.limits import MIB
 
 line_bytes_max = 64 * MIB  # longer lines are skipped unread; no node may be that large (node_bytes_max)
@@ -116,7 +118,7 @@ def decode(raw: bytes) -> Record:
     Lone surrogates become U+FFFD, as in the Go tool: they are no text, and neither SQLite nor Parquet can hold them.
     """
     try:
-        record = _DECODER.decode(raw.removeprefix(_BOM).decode())
+        record = _plain(raw) or _DECODER.decode(raw.removeprefix(_BOM).decode())
     except UnicodeDecodeError as bad:
         raise BadLine(f"not UTF-8 at byte {bad.start}") from None
     except json.JSONDecodeError as bad:
@@ -133,6 +135,18 @@ def decode(raw: bytes) -> Record:
         raise BadLine(f"nested deeper than {depth_max}")
     mended: Record = _mend(record) if b"\\ud" in raw or b"\\uD" in raw else record
     return mended
+
+
+def _plain(raw: bytes) -> Record | None:
+    """The object of a line that is spelled as JSON.stringify spells it, in half the time; None for the decoder to look at.
+
+    What orjson writes back alike holds no key twice, no number that it rounded, and nothing deeper than its 254 levels.
+    """
+    try:
+        record = orjson.loads(raw)
+        return record if type(record) is dict and orjson.dumps(record) == raw else None
+    except (TypeError, ValueError):
+        return None
 
 
 def _deeper_than(value: Any, levels: int) -> bool:
