@@ -89,13 +89,19 @@ class Client:
         return (named, seq) if named is not None else self.replica.named_object(sha256)
 
     def require_membership(self) -> Roster:
-        """The roster, if this device may write; KeyNeeded when it was removed or revoked."""
+        """The roster, if this device may write; KeyNeeded when it was removed or revoked, by whom in the latter case."""
         roster = self.roster
-        if roster.active_device(self.identity.device_id) is None:
-            raise KeyNeeded(
-                "this device is not, or no longer, a member of the team", hint="ask a member for a new invite"
-            )
-        return roster
+        if roster.active_device(self.identity.device_id) is not None:
+            return roster
+        gone = "this device is not, or no longer, a member of the team"
+        device = roster.devices.get(self.identity.device_id)
+        if device is None or device.revoked_seq is None:
+            raise KeyNeeded(gone, hint="ask a member for a new invite")
+        by = self.commit_at(device.revoked_seq).device[:12]
+        raise KeyNeeded(
+            f"{gone}: revoked at commit {device.revoked_seq} by device {by}",
+            hint="if that was nobody you know: docs/recovery.md, chapters 2 and 3",
+        )
 
     def probe_once(self) -> None:
         """Race writers for probe objects before the first commit to a bucket, and remember that it passed (DESIGN §4)."""

@@ -1,6 +1,5 @@
 """What any member's client owes the team before its own writes: enact requests, wrap keys again, close invites that are due."""
 
-from crypto.errors import KeyNeeded
 from store import events
 from sync.client import Client
 from sync.drafts import Content, DraftContext, draft
@@ -41,12 +40,7 @@ def keep_house(client: Client) -> int | None:
 
 def _due(client: Client, roster: Roster, now_ms: int) -> list[events.Event]:
     """Events closing the expired invites that this member may close."""
-    device = roster.active_device(client.identity.device_id)
-    if device is None:
-        raise KeyNeeded(
-            "this device is not, or no longer, a member of the team", hint="ask a member for a new invite"
-        )
-    member = roster.members[device.member]
+    member = client.require_membership().members[client.identity.member_id]
     return [
         events.Closed(type="closed", invite=invite.id.hex())
         for invite in roster.invites.values()

@@ -115,7 +115,7 @@ def holder(roster: Roster, kit: SecretKeys) -> Member:
 
 def recover(client: Client, kit: SecretKeys, device_name: str) -> None:
     """Make this client's device a device of the kit's member. Nothing is done when it is one: an interrupted run repeats."""
-    recognise(client, kit)
+    found = recognise(client, kit)
     with client.alone():
         client.committer.resume()
         if client.roster.active_device(client.identity.device_id) is not None:
@@ -125,7 +125,8 @@ def recover(client: Client, kit: SecretKeys, device_name: str) -> None:
                 "this member has left or was removed",
                 hint="`tapes rescue` still brings home what its keys could read; to return, ask for an invite",
             )
-        claim = client.identity.claim()
+        # Certified by this kit, and not by the one before it that an interrupted run may have been given.
+        claim = as_member(client.identity, kit, found).claim()
         labels = {client.identity.device_id: device_name}
 
         def drafter(context: DraftContext) -> bytes:

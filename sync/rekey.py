@@ -36,7 +36,8 @@ def check_rekey(client: Client, old: SecretKeys, new: SecretKeys) -> None:
     with client.alone():
         client.log.refresh()
         client.committer.resume()
-        client.require_membership()
+        roster = client.require_membership()
+        client.keychain.newest(roster, roster.team_space)  # who was given junk for it can start no epoch
         point, seq = client.log.point, client.log.next_seq
         _event(DraftContext(point, seq, bytes(16), client.committer.now_ms(), client.identity), old, new)
 
@@ -54,6 +55,7 @@ def rekey(client: Client, old: SecretKeys, new: SecretKeys) -> Rekeyed:
 
 
 def _draft(context: DraftContext, client: Client, old: SecretKeys, new: SecretKeys) -> bytes:
+    client.require_membership()  # a thief may have been quick to end this device
     private = context.roster.private_space_of(context.identity.member_id)
     return ending(
         context, client.keychain, [_event(context, old, new)], private.id if private is not None else None

@@ -33,14 +33,16 @@ def ask_again(client: Client) -> list[str]:
     for space, epoch, broken in list(_unopened(client)):
         if not _asked(client.roster, client, space, epoch):
             client.commit(lambda context, at=(space, epoch): _asking(context, client, *at))  # type: ignore[misc]
-        asked = _asked(client.roster, client, space, epoch)
-        outlook = (
-            "asked for it again: the next write of another who holds it brings it"
-            if asked
-            else "and it cannot be asked for: link this device again (tapes device link on another)"
-        )
-        said.append(f"{broken.message}; {outlook}")
+        said.append(f"{broken.message}; {_outlook(client, space, epoch)}")
     return said
+
+
+def _outlook(client: Client, space: bytes, epoch: int) -> str:
+    if _asked(client.roster, client, space, epoch):
+        return "asked for it again: the next write of another who holds it brings it"
+    if client.roster.rotation_due:
+        return "somebody left, and the next write of another brings a new one"
+    return "and it cannot be asked for: link this device again (tapes device link on another)"
 
 
 def answers(client: Client, roster: Roster) -> list[events.Event]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Self
 
-from crypto.identities import PublicKeys
+from crypto.identities import PublicKeys, member_id
 from store.events import Role
 
 SpaceKind = Literal["team", "private"]
@@ -137,7 +137,9 @@ class Roster:
 
     def holder_of(self, keys: PublicKeys) -> Member | None:
         """The member whose kit gives these keys, or once gave them."""
-        return next((m for m in self.members.values() if keys in (m.keys, *m.former)), None)
+        first = self.members.get(member_id(keys))
+        later = (m for m in self.members.values() if m.former and keys in (m.keys, *m.former))
+        return first or next(later, None)
 
     def private_space_of(self, member: bytes) -> Space | None:
         """The member's private space, once its first epoch exists."""

@@ -25,7 +25,10 @@ from tapes.commands.kit_reading import read_kit
 def member_rekey(
     *,
     kit: Annotated[
-        Path | None, Parameter(help="The present kit's file, or - for stdin; else it is asked for.")
+        Path | None,
+        Parameter(
+            help="The present kit's file, or - for stdin; else it is asked for.", allow_leading_hyphen=True
+        ),
     ] = None,
     kit_out: Annotated[
         Path | None, Parameter(help="Write the new kit to this new file (mode 0600) instead of showing it.")

@@ -32,7 +32,10 @@ def recover(
     *,
     bucket: Annotated[str, Parameter(help="The team's bucket: s3://bucket/prefix or file:///path.")],
     kit: Annotated[
-        Path | None, Parameter(help="The recovery kit's file, or - for stdin; else it is asked for.")
+        Path | None,
+        Parameter(
+            help="The recovery kit's file, or - for stdin; else it is asked for.", allow_leading_hyphen=True
+        ),
     ] = None,
     endpoint_url: Annotated[str | None, Parameter(help="For an S3 that is not Amazon's.")] = None,
     region: Annotated[str | None, Parameter(help="The S3 region.")] = None,

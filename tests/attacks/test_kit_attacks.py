@@ -237,8 +237,32 @@ def test_what_a_kit_thief_can_do_first_is_not_silent(tmp_path: Path) -> None:
     revoke_device(thief, laptop.client.identity.device_id, None)
     rekey(thief, ana.member, new_kit())
 
-    with pytest.raises(KeyNeeded, match="no longer"):
+    with pytest.raises(KeyNeeded, match=f"no longer.*by device {thief.identity.device_id.hex()[:12]}"):
         laptop.provider.sync()
+
+
+def test_a_device_that_is_ended_in_the_middle_of_a_rekey_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The thief is quicker by one slot and revokes the device at work: no commit, no crash, and who did it."""
+    store, ana = StrictStore(), person("ana")
+    laptop = founded_by(ana, store, tmp_path / "ana")
+    thief = new_machine(ana.member, store, tmp_path / "thief")
+    recover(thief, ana.member, "thief")
+    put, mine = store.put_if_absent, laptop.client.identity.device_id
+    raced: list[str] = []
+
+    def overtaken(name: str, data: bytes) -> PutOutcome:
+        if not raced:
+            raced.append(name)
+            revoke_device(thief, mine, None)
+        return put(name, data)
+
+    laptop.client.log.catch_up()
+    monkeypatch.setattr(store, "put_if_absent", overtaken)
+    with pytest.raises(KeyNeeded, match="revoked at commit"):
+        rekey(laptop.client, ana.member, new_kit())
+    assert raced
 
 
 def test_a_rekeyed_kit_believes_no_bucket_that_only_names_it(tmp_path: Path) -> None:

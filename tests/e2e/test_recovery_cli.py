@@ -1,5 +1,6 @@
 """Devices and recovery from the command line: link, lose, recover, rescue; and ending what others may do."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -177,7 +178,8 @@ def test_recovery_repeats_and_refuses_strangers(ada: Person, tmp_path: Path, buc
     stranger = Person(tmp_path / "stranger")
     done = stranger.tapes("recover", "--kit", tmp_path / "eve.kit", *place)
     assert (4, True) == (done.code, "not in this bucket's team" in done.err)
-    assert 2 == stranger.tapes("recover", "--kit", "-", *place, stdin="abandon " * 24).code
+    wrong = stranger.tapes("recover", "--kit", "-", *place, stdin="abandon " * 24)
+    assert (2, True) == (wrong.code, "checksum" in wrong.err)
     assert not (stranger.home / "identity.json").exists()
     assert 2 == new.tapes("recover", "--kit", tmp_path / "eve.kit", *place).code
 
@@ -244,3 +246,34 @@ def test_members_come_and_go_from_the_command_line(ada: Person, tmp_path: Path) 
     states = {m["name"]: m["state"] for m in ada.json("team", "members")["members"]}
     assert {"Ada": "active", "Bob": "left", "Cat": "removed"} == states
     assert ada.ok("verify", "--json").json["ok"]
+
+
+def test_a_new_kit_is_shown_and_confirmed_at_a_terminal(ada: Person, tmp_path: Path, bucket: Path) -> None:
+    """No file is needed: the words on the screen, two of them typed back, are the kit that recovers from then on."""
+    kit = ada.home.with_suffix(".kit")
+    done = ada.at_terminal("member", "rekey", "--kit", kit, answers={r"Type word (\d+) of the kit:": "@kit"})
+    assert 0 == done.code, done.out
+    [mark] = re.findall(r"Its mark: ([0-9a-f]{8})", done.out)
+    shown = done.out.split("Its mark")[0]
+    words = {int(n): word for n, word in re.findall(r"(?<![0-9])([0-9]{1,2}) ([a-z]+)", shown)}
+    new = Person(tmp_path / "new")
+    page = " ".join(words[number] for number in range(1, 25))
+
+    new.ok("recover", "--kit", "-", "--bucket", bucket.as_uri(), "--vault", "file", stdin=page)
+    assert f"the mark {mark}" in new.ok("doctor").out
+    again = ada.tapes("member", "rekey", "--yes", "--kit", kit, "--kit-out", tmp_path / "third")
+    assert (4, True) == (again.code, mark in again.err)
+    assert not (tmp_path / "third").exists()
+
+
+def test_a_rekey_that_is_not_confirmed_changes_nothing(ada: Person, tmp_path: Path) -> None:
+    """Three wrong words: exit 2, no commit, and the old kit still counts; nor without a terminal or a file for it."""
+    kit = ada.home.with_suffix(".kit")
+    before = ada.json("storage", "status")["remote"]["version"]
+    done = ada.at_terminal("member", "rekey", "--kit", kit, answers={r"Type word (\d+) of the kit:": "wrong"})
+
+    assert 2 == done.code
+    assert 2 == ada.tapes("member", "rekey", "--kit", kit).code
+    ada.ok("storage", "sync")
+    assert before == ada.json("storage", "status")["remote"]["version"]
+    ada.ok("member", "rekey", "--yes", "--kit", kit, "--kit-out", tmp_path / "new")

@@ -301,3 +301,18 @@ def test_the_other_devices_are_told_once(store: DirectoryStore, tmp_path: Path) 
     [told] = phone.provider.sync().notices
     assert f"the one that counts now has the mark {mark_of(kit.public)}" in told
     assert [] == phone.provider.sync().notices
+
+
+def test_a_recovery_that_a_rekey_overtook_goes_on_with_the_new_kit(
+    store: DirectoryStore, tmp_path: Path
+) -> None:
+    """A device made with the first kit, not admitted yet when that was replaced, is certified anew by the one that counts."""
+    ana, kit = person("ana"), new_kit()
+    laptop = founded_by(ana, store, tmp_path / "ana")
+    made = new_machine(ana.member, store, tmp_path / "new")
+    rekey(laptop.client, ana.member, kit)
+    with pytest.raises(KeyNeeded, match="replaced"):
+        recover(made, ana.member, "x")
+    recover(made, kit, "x")
+
+    assert made.roster.active_device(made.identity.device_id) is not None
