@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from crypto.errors import UsageError
@@ -12,6 +12,9 @@ from store.limiting import Bucket, LimitedStore
 from store.metering import MeteredStore
 from store.network import AS_IT_IS, Network
 from store.retrying import RetryingStore
+
+if TYPE_CHECKING:  # the type only: boto3 is slow to import
+    from store.s3 import S3Files
 
 _EXAMPLES: Final = "give s3://bucket/prefix or file:///home/me/bucket (a full path, three slashes)"
 _BUCKET: Final = re.compile(
@@ -34,6 +37,29 @@ def open_store(
     if parts.scheme == "s3":
         return _limited(_open_s3(url, parts, endpoint_url, region, network), network)
     raise UsageError(f"not a bucket URL: {_shown(url)}", hint=_EXAMPLES)
+
+
+def open_files(
+    url: str, *, endpoint_url: str | None, region: str | None, network: Network
+) -> "tuple[S3Files, str]":
+    """A place in a bucket for files, and the last part of the URL's path; nothing is sent yet. UsageError as `open_store`."""
+    hint = "give s3://bucket/folder or s3://bucket/folder/file.tape"
+    parts = _parts(url, "a place in a bucket", hint)
+    folder, _, last = parts.path.strip("/").rpartition("/")
+    if (
+        parts.scheme != "s3"
+        or not last
+        or not _BUCKET.match(parts.netloc)
+        or not _PREFIX.match(f"{folder}/{last}/".lstrip("/"))
+    ):
+        raise UsageError(f"not a place in a bucket: {_shown(url)}", hint=hint)
+    if endpoint_url is not None:
+        _check_endpoint(endpoint_url)
+    from store.s3 import S3Files  # noqa: PLC0415 - as below
+
+    prefix = f"{folder}/" if folder else ""
+    files = S3Files(parts.netloc, prefix, endpoint_url=endpoint_url, region=region, network=network)
+    return files, last
 
 
 def compose(store: BlobStore) -> tuple[RetryingStore, MeteredStore]:

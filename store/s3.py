@@ -10,9 +10,10 @@ import base64
 import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from hashlib import sha256
-from typing import Any, Final
+from pathlib import Path
+from typing import Any, BinaryIO, Final
 
 import boto3
 from botocore.config import Config
@@ -45,10 +46,14 @@ from crypto.errors import (
     UsageError,
 )
 from store.blobs import BlobInfo, PutOutcome, check_name, check_put, check_range, is_name, object_bytes_max
+from store.limits import MIB
 from store.network import AS_IT_IS, Network, check_ca_bundle, no_proxy
 
 connect_timeout_s: Final = 10
 read_timeout_s: Final = 60  # between two bytes, not for a whole object
+file_part_bytes: Final = 64 * MIB  # of a file that goes up in parts
+file_parts_max: Final = 10_000  # S3's own limit
+file_attempts_max: Final = 5
 connections_max: Final = 32  # 16 racers of the probe, and room beside them
 list_page_names: Final = 1000  # what S3 gives at most
 error_code_chars_max: Final = 64
@@ -100,9 +105,7 @@ class S3Store:
         """Make the client; nothing is sent yet. Raises UsageError for a bad endpoint, KeyNeeded for a missing profile."""
         self._bucket = bucket
         self._prefix = prefix.strip("/") + "/" if prefix.strip("/") else ""
-        self._endpoint = (
-            endpoint_url or os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
-        )
+        self._endpoint = _endpoint(endpoint_url)
         self._page_names = list_page_names
         self._client = _client(self._endpoint, region, network, read_timeout_s)
 
@@ -111,8 +114,7 @@ class S3Store:
 
     def describe(self) -> str:
         """The bucket URL, and the endpoint when it is not AWS."""
-        place = f"s3://{self._bucket}/{self._prefix}"
-        return f"{place} at {self._endpoint}" if self._endpoint else place
+        return _place(self._bucket, self._prefix, self._endpoint)
 
     def close(self) -> None:
         """Close the connections; only for programs that outlive their store."""
@@ -131,7 +133,7 @@ class S3Store:
     def get(self, name: str) -> bytes:
         """GET; the bytes received are counted against the length announced."""
         check_name(name)
-        with self._speaking(name):
+        with _speaking(f"{name} in {self.describe()}"):
             reply = self._client.get_object(Bucket=self._bucket, Key=self._prefix + name)
             announced = _announced_bytes(name, reply)
             if announced > object_bytes_max:
@@ -143,7 +145,7 @@ class S3Store:
         """GET with a Range; a store that ignores the header or answers for other bytes is found out."""
         check_range(name, offset, length)
         last = offset + length - 1
-        with self._speaking(name):
+        with _speaking(f"{name} in {self.describe()}"):
             reply = self._client.get_object(
                 Bucket=self._bucket, Key=self._prefix + name, Range=f"bytes={offset}-{last}"
             )
@@ -159,7 +161,7 @@ class S3Store:
             arguments["StartAfter"] = self._prefix + start_after
         previous = start_after
         while True:
-            with self._speaking(prefix or "/"):
+            with _speaking(f"{prefix or '/'} in {self.describe()}"):
                 page = self._client.list_objects_v2(Bucket=self._bucket, **arguments)
             for info in self._listed(page, prefix):
                 # A list that runs backwards would make a reader miss names, or a hostile store hold it for ever.
@@ -176,7 +178,7 @@ class S3Store:
     def delete(self, name: str) -> None:
         """DELETE; S3 answers alike whether or not the object was there."""
         check_name(name)
-        with self._speaking(name):
+        with _speaking(f"{name} in {self.describe()}"):
             try:
                 self._client.delete_object(Bucket=self._bucket, Key=self._prefix + name)
             except ClientError as error:
@@ -186,7 +188,7 @@ class S3Store:
     def _put(self, name: str, data: bytes, **condition: str) -> PutOutcome:
         arguments = {"Bucket": self._bucket, "Key": self._prefix + name, "Body": data, **condition}
         arguments["ChecksumSHA256"] = base64.b64encode(sha256(data).digest()).decode("ascii")
-        with self._speaking(name, writes=True):
+        with _speaking(f"{name} in {self.describe()}", writes=True):
             try:
                 self._client.put_object(**arguments)
             except ClientError as error:
@@ -204,24 +206,93 @@ class S3Store:
             if is_name(name):
                 yield BlobInfo(name, entry["Size"])
 
-    @contextmanager
-    def _speaking(self, name: str, *, writes: bool = False) -> Iterator[None]:
-        """The one seam between botocore's exceptions and ours."""
+
+class S3Files:
+    """A place for files that other programs read: exports. No log lies there, so names are free and writes overwrite.
+
+    Writing the same bytes again is harmless here, so botocore may repeat what got lost.
+    """
+
+    def __init__(
+        self, bucket: str, prefix: str, *, endpoint_url: str | None, region: str | None, network: Network
+    ) -> None:
+        """Make the client; errors as S3Store. `prefix` is empty or ends with a slash."""
+        endpoint = _endpoint(endpoint_url)
+        self._bucket, self._prefix = bucket, prefix
+        self._where = _place(bucket, prefix, endpoint)
+        self._client = _client(endpoint, region, network, read_timeout_s, file_attempts_max)
+
+    def names(self, start: str, most: int) -> list[str]:
+        """Up to `most` names that begin so."""
+        with _speaking(f"{start} in {self._where}"):
+            page = self._client.list_objects_v2(
+                Bucket=self._bucket, Prefix=self._prefix + start, MaxKeys=most
+            )
+        return [entry["Key"][len(self._prefix) :] for entry in page.get("Contents") or ()]
+
+    def upload(self, name: str, path: Path) -> None:
+        """Put a file under a name; until the last byte is there, the name is as it was."""
+        key = self._prefix + name
+        with _speaking(f"{name} in {self._where}", writes=True), path.open("rb") as file:
+            size_bytes = os.fstat(file.fileno()).st_size
+            part_bytes = max(file_part_bytes, -(-size_bytes // file_parts_max))
+            if size_bytes <= part_bytes:
+                self._client.put_object(Bucket=self._bucket, Key=key, Body=file.read())
+            else:
+                self._upload_parts(key, file, part_bytes)
+
+    def delete(self, name: str) -> None:
+        """Remove a name."""
+        with _speaking(f"{name} in {self._where}"):
+            self._client.delete_object(Bucket=self._bucket, Key=self._prefix + name)
+
+    def _upload_parts(self, key: str, file: BinaryIO, part_bytes: int) -> None:
+        """A kill in here leaves parts that no list shows; the bucket's own rule for unfinished uploads clears them."""
+        place = {"Bucket": self._bucket, "Key": key}
+        place["UploadId"] = self._client.create_multipart_upload(**place)["UploadId"]
         try:
-            yield
-        except ClientError as error:
-            raise _error_of_reply(f"{name} in {self.describe()}", error, writes=writes) from error
-        except (BotoCoreError, ResponseParserError, OSError) as error:
-            raise _error_of_transport(f"{name} in {self.describe()}", error, writes=writes) from error
+            parts: list[dict[str, Any]] = []
+            while data := file.read(part_bytes):
+                number = len(parts) + 1
+                reply = self._client.upload_part(**place, PartNumber=number, Body=data)
+                parts.append({"PartNumber": number, "ETag": reply["ETag"]})
+            self._client.complete_multipart_upload(**place, MultipartUpload={"Parts": parts})
+        except BaseException:
+            with suppress(ClientError, BotoCoreError):
+                self._client.abort_multipart_upload(**place)
+            raise
 
 
-def _client(endpoint: str | None, region: str | None, network: Network, read_timeout: float) -> Any:
+@contextmanager
+def _speaking(what: str, *, writes: bool = False) -> Iterator[None]:
+    """The one seam between botocore's exceptions and ours."""
+    try:
+        yield
+    except ClientError as error:
+        raise _error_of_reply(what, error, writes=writes) from error
+    except (BotoCoreError, ResponseParserError, OSError) as error:
+        raise _error_of_transport(what, error, writes=writes) from error
+
+
+def _endpoint(named: str | None) -> str | None:
+    return named or os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+
+
+def _place(bucket: str, prefix: str, endpoint: str | None) -> str:
+    """The bucket URL, and the endpoint when it is not AWS."""
+    place = f"s3://{bucket}/{prefix}"
+    return f"{place} at {endpoint}" if endpoint else place
+
+
+def _client(
+    endpoint: str | None, region: str | None, network: Network, read_timeout: float, attempts_max: int = 1
+) -> Any:
     if network.ca_bundle is not None:
         check_ca_bundle(network.ca_bundle)
     config = Config(
         **_proxied(network),
         signature_version="s3v4",
-        retries={"total_max_attempts": 1, "mode": "standard"},
+        retries={"total_max_attempts": attempts_max, "mode": "standard"},
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
         connect_timeout=connect_timeout_s,

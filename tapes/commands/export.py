@@ -28,6 +28,7 @@ from query.table_rows import Loader
 from store.nodes import Json, Node
 from tapes.commands.context import Flags, Run, begin, no_flags
 from tapes.commands.desk import Desk
+from tapes.commands.export_target import Target, target_of, written
 from tapes.commands.filters import FilterFlags, no_filters
 from tapes.commands.output_file import writing
 from tapes.commands.sessions import listed_sessions
@@ -46,8 +47,13 @@ def export(
         Parameter(help="Sessions; without ids, filters and --all, ids are read from stdin, one per line."),
     ],
     output: Annotated[
-        Path | None, Parameter(name=["--output", "-o"], help="File, or folder for parquet; else stdout.")
+        str | None,
+        Parameter(name=["--output", "-o"], help="File, folder for parquet, or s3://bucket/…; else stdout."),
     ] = None,
+    endpoint_url: Annotated[
+        str | None, Parameter(help="Of the S3 that -o names; else as configured for the team's bucket.")
+    ] = None,
+    region: Annotated[str | None, Parameter(help="Its region.")] = None,
     format_: Annotated[
         Format | None, Parameter(name="--format", help="Else by the file's ending; else json.")
     ] = None,
@@ -67,10 +73,11 @@ def export(
 ) -> int:
     """Write sessions to a file."""
     run = begin(flags)
-    kind = _format(format_, output)
+    target = target_of(output)
+    kind = _format(format_, target)
     wanted = _content(content, kind)
     rules = _rules(run, wanted, redactions)
-    _check_target(kind, output, run)
+    _check_target(kind, target, run)
     chosen_by = filters.chosen()
     if all_ + bool(ids) + (chosen_by != SessionFilter()) > 1:
         raise UsageError("which sessions?", hint="ids, filters, or --all; not two of them")
@@ -80,13 +87,12 @@ def export(
         chosen = _filtered(source, chosen_by, filters) if names is None else sessions_named(source, names)
         loader, about = Loader(source), about_export(source, _filter_record(names, chosen_by, filters))
         if wanted == "redacted":
-            loader = _redacted(desk, source, chosen, rules)
-            chosen, about = (
-                list(loader.sessions),
-                _about_redacted(about, loader, rules, by_id=names is not None),
-            )
-        left_out = _write(loader, chosen, about, wanted, kind, output)
-    _answer(run, kind, wanted, about, len(chosen) - len(left_out), output)
+            loader = RedactedLoader(source, chosen, rules, salts(source.client, desk.identity))
+            about = _about_redacted(about, loader, rules, by_id=names is not None)
+            chosen = list(loader.sessions)
+        with written(run, target, endpoint_url, region) as path:
+            left_out = _write(loader, chosen, about, wanted, kind, path)
+    _answer(run, kind, wanted, about, len(chosen) - len(left_out), target)
     if left_out:
         raise PartialFailure(
             f"{len(left_out)} sessions are left out: a bundle holds what was said, and of some turns only metadata is here",
@@ -94,10 +100,6 @@ def export(
             hint="--format json, csv or parquet has their metadata",
         )
     return 0
-
-
-def _redacted(desk: Desk, source: Source, chosen: list[Session], rules: Sequence[Rule]) -> RedactedLoader:
-    return RedactedLoader(source, chosen, rules, salts(source.client, desk.identity))
 
 
 def _about_redacted(about: About, loader: RedactedLoader, rules: Sequence[Rule], *, by_id: bool) -> About:
@@ -137,17 +139,17 @@ def about_export(source: Source, filter_: Json) -> About:
     )
 
 
-def _format(named: Format | None, output: Path | None) -> Format:
+def _format(named: Format | None, target: Target) -> Format:
     if named is not None:
         return named
-    if output is None:
+    if target.name is None:
         return "json"
-    ending = output.suffix.removeprefix(".").lower()
+    ending = target.name.rpartition(".")[2].lower()
     formats: tuple[Format, ...] = get_args(Format)
     for known in formats:
         if ending == known:
             return known
-    raise UsageError(f"no format is known by the ending of {output.name}", hint="name one with --format")
+    raise UsageError(f"no format is known by the ending of {target.name}", hint="name one with --format")
 
 
 def _content(wanted: Content | None, kind: Format) -> Content:
@@ -167,15 +169,16 @@ def _content(wanted: Content | None, kind: Format) -> Content:
     return wanted
 
 
-def _check_target(kind: Format, output: Path | None, run: Run) -> None:
-    if output is None and run.flags.json:
+def _check_target(kind: Format, target: Target, run: Run) -> None:
+    to_stdout = target.name is None
+    if to_stdout and run.flags.json:
         raise UsageError("--json reports on an export that goes elsewhere", hint="-o FILE, or --format json")
-    if output is None and kind == "parquet":
+    if to_stdout and kind == "parquet":
         raise UsageError("a parquet export is a folder", hint="-o FOLDER")
-    if output is None and kind in _BINARY and run.out.stdout.is_terminal:
+    if to_stdout and kind in _BINARY and run.out.stdout.is_terminal:
         raise UsageError(f"a {kind} is nothing for a terminal", hint="-o FILE")
-    if output is not None and kind != "parquet" and output.is_dir():
-        raise UsageError(f"{output} is a folder", hint="name a file in it")
+    if target.path is not None and kind != "parquet" and target.path.is_dir():
+        raise UsageError(f"{target} is a folder", hint="name a file in it")
 
 
 def _stdin(run: Run) -> Iterable[str]:
@@ -250,21 +253,19 @@ def _md(loader: Loader, chosen: list[Session], about: About) -> Iterator[str]:
         yield from md_session(session, loader.nodes(session.id))
 
 
-def _answer(
-    run: Run, kind: Format, content: Content, about: About, sessions: int, output: Path | None
-) -> None:
+def _answer(run: Run, kind: Format, content: Content, about: About, sessions: int, target: Target) -> None:
     if run.flags.json:
         fields = {
             "format": kind,
             "content": content,
             "redaction": about.redaction,
             "sessions": sessions,
-            "output": str(output),
+            "output": str(target),
         }
         run.out.answer("export", fields)
         return
     if about.redaction is not None:
         hidden = about.redaction
         run.out.say(f"hid {hidden['parts']} parts in {hidden['turns']} turns; read it before you hand it out")
-    if output is not None:
-        run.out.say(f"exported {sessions} session{'s' if sessions != 1 else ''} to {output}")
+    if target.name is not None:
+        run.out.say(f"exported {sessions} session{'s' if sessions != 1 else ''} to {target}")
