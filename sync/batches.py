@@ -25,6 +25,7 @@ from store.names import ObjectKind, object_name
 from store.node_parse import node_from_bytes
 from store.packs import FramePlace, PackWriter, open_pack
 from store.retrying import put_immutable
+from sync.chains import run_state
 from sync.client import Client
 from sync.pull import known_k_tag, leaf_of
 
@@ -172,9 +173,8 @@ def describe_leaves(client: Client, batch: Batch) -> list[LeafOpening]:
     space, device = batch.key.space, client.identity.device_id
     openings = []
     for conversation, commitments in batch.commitments.items():
-        state = client.replica.leaf_state(space, conversation, device)
         k_tag = known_k_tag(client, space, conversation) or token_bytes(leaves.opening_bytes)
-        j = state.j if state is not None else 0
+        prev_c, j = run_state(client, space, k_tag, device, client.log.next_seq)
         openings.append(
             LeafOpening(
                 conversation=conversation,
@@ -182,7 +182,7 @@ def describe_leaves(client: Client, batch: Batch) -> list[LeafOpening]:
                 j=j,
                 r=token_bytes(leaves.opening_bytes),
                 k_tag=k_tag,
-                prev_c=state.last_c if state is not None else b"",
+                prev_c=prev_c,
                 batch_root=leaves.batch_root(commitments),
                 nodes=len(commitments),
             )

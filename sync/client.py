@@ -54,6 +54,10 @@ class Client:
         self.tag_keys: dict[
             str, dict[bytes, bytes]
         ] = {}  # manifest → conversation → K_tag, as far as looked up
+        self.clear_leaves: dict[
+            int, dict[bytes, bytes]
+        ] = {}  # slot → tag → c, of manifests that could not be taken in, as far as looked up
+        self._parsed: tuple[int, Commit] | None = None  # a manifest's frames are all asked of one commit
 
     def close(self) -> None:
         """Close the replica."""
@@ -75,10 +79,12 @@ class Client:
 
     def commit_at(self, seq: int) -> Commit:
         """A valid commit by its slot, from the replica."""
-        slot = self.replica.slot(seq)
-        if slot is None:
-            raise VerificationFailed(slot_name(seq), "is not in this device's replica")
-        return parse(slot.data, slot_name(seq))
+        if self._parsed is None or self._parsed[0] != seq:
+            slot = self.replica.slot(seq)
+            if slot is None:
+                raise VerificationFailed(slot_name(seq), "is not in this device's replica")
+            self._parsed = (seq, parse(slot.data, slot_name(seq)))
+        return self._parsed[1]
 
     def object_of(self, seq: int, sha256: str) -> tuple[ObjectRef, int] | None:
         """An object and the slot that names it: slot `seq` if it does, else the first that named its digest.

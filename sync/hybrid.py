@@ -44,8 +44,6 @@ class HybridProvider(LocalProvider):
         if dry_run:
             report.plan = self._pusher(tell).plan()
             return report
-        if report.broken:
-            return report  # a bucket that lost what it had is not written to: the finding comes first
         self._client.require_membership()
         self._settle()
         report.notices.extend(ask_again(self._client))
@@ -144,7 +142,9 @@ class HybridProvider(LocalProvider):
         ]
         own = PullReport()
         apply_manifests(self._client, own)  # the normal path takes our own manifests in, too
-        report.broken.extend([*pushed.broken, *own.broken])
+        # Named once: an object that cannot be had is met again by every look at the log.
+        named = {broken.message: broken for broken in (*report.broken, *pushed.broken, *own.broken)}
+        report.broken = list(named.values())
         report.notices = list(dict.fromkeys([*report.notices, *pushed.notices, *own.notices]))
 
     def _fetch_all(self, report: SyncReport, tell: ProgressSeen) -> int:

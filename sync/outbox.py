@@ -1,8 +1,9 @@
 """The outbox: which of this device's nodes which space still lacks. Derived, never stored: a crash cannot lose it.
 
-What was pushed is known from the manifests in the log; what is here, from the local store. A remembered mark only saves looking
-at conversations that were complete before and have not changed since. "Pushed" is per node, space and content: of a node that a
-space has as metadata only, the content is still lacking once its project's content is to go.
+What was pushed is known from this member's own manifests in the log, never from anybody else's word; what is here, from the local
+store. A remembered mark only saves looking at conversations that were complete before and have not changed since. "Pushed" is
+per node, space and content: of a node that a space has as metadata only, the content is still lacking once its project's
+content is to go.
 """
 
 from collections.abc import Callable, Iterator
@@ -51,7 +52,7 @@ class Outbox:
                 yield Outgoing(conversation, project, kind, self._content(project))
 
     def pending(self, outgoing: Outgoing, space: bytes | None) -> Iterator[LocalFacts]:
-        """A conversation's nodes that the space lacks, or has with a smaller output count, parents before children."""
+        """A conversation's nodes that this member never pushed there, or with a smaller output count, parents before children."""
         for node in self._local.conversation_facts(outgoing.conversation):
             if node.superseded or node.stored_bytes > node_bytes_max:
                 continue
@@ -60,7 +61,7 @@ class Outbox:
             yield node
 
     def lacks(self, space: bytes, facts: NodeFacts, content: ContentLevel) -> bool:
-        """Whether a space has no such node, or one with a smaller output count, or not the content that is to go."""
+        """Whether a space has no such node from this member, or with a smaller output count, or without the content to go."""
         there = self._replica.synced(space, bytes.fromhex(facts.hash))
         if there is None or there.output < (facts.output or 0):
             return True

@@ -4,12 +4,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from crypto import leaves
-from crypto.errors import FormatBroken, KeyNeeded, SealBroken, TapesError, VerificationFailed
+from crypto.errors import FormatBroken, KeyNeeded, SealBroken, VerificationFailed
 from store import commits
 from store.canonical import canonical
 from store.commits import Leaf
 from store.manifests import LeafOpening, Manifest, check_author, open_manifest
 from store.names import object_name
+from sync.chains import run_state
 from sync.client import Client
 from sync.replica import PendingManifest, Synced
 
@@ -18,15 +19,13 @@ PullProgress = Callable[[int, int], None]  # manifests taken in, manifests to ta
 
 @dataclass(slots=True)
 class PullReport:
-    """What a pull brought. `notices` are a member's doing and stop nobody; `broken` are the bucket's and exit 6."""
+    """What a pull brought. `notices` are a member's doing, `broken` objects that cannot be had (exit 6); neither stops a push."""
 
     slots: int = 0
     manifests: int = 0
     nodes: int = 0
     notices: list[str] = field(default_factory=list)
     broken: list[VerificationFailed] = field(default_factory=list)
-    # Spaces with a manifest that could not be taken in yet, and why: nobody may push on there, its leaves would not chain.
-    waiting: dict[bytes, TapesError] = field(default_factory=dict)
 
 
 def pull(client: Client, progress: PullProgress | None = None) -> PullReport:
@@ -54,32 +53,37 @@ def _apply_one(client: Client, pending: PendingManifest, report: PullReport) -> 
         client.keychain.at(roster, pending.space, pending.epoch)
     except (SealBroken, KeyNeeded) as locked:
         # The epoch's author wrapped junk, or we were removed. This manifest's author is not to blame: a rewrap may open it.
-        _wait(report, pending.space, locked)
+        _wait(report, locked)
         return
     try:
-        data = client.cache.whole(pending.ref)
+        data = _fetched(client, pending)
     except VerificationFailed as broken:
         report.broken.append(broken)
-        report.waiting.setdefault(pending.space, broken)
         return
     try:
         manifest, appended = read_manifest(client, pending, data)
     except (SealBroken, FormatBroken) as lie:
-        if pending.space in report.waiting:
-            return  # it may only continue a manifest that could not be taken in: judge it once that one is back
         # The bytes are what the signed commit names: its author made them so. Say who, and go on without.
         client.replica.set_manifest_state(pending, "refused")
         report.notices.append(
             f"{lie.message} (written by device {pending.device.hex()[:16]}); its nodes are left out"
         )
         return
+    report.notices += _begun_anew(client, pending, manifest)
     _take_in(client, pending, manifest, appended)
     report.manifests += 1
     report.nodes += manifest.table.num_rows
 
 
-def _wait(report: PullReport, space: bytes, locked: TapesError) -> None:
-    report.waiting.setdefault(space, locked)
+def _fetched(client: Client, pending: PendingManifest) -> bytes:
+    """A manifest's bytes; asked for a second time before anybody hears of a loss: one garbled answer is none."""
+    try:
+        return client.cache.whole(pending.ref)
+    except VerificationFailed:
+        return client.cache.whole(pending.ref)
+
+
+def _wait(report: PullReport, locked: SealBroken | KeyNeeded) -> None:
     notice = f"{locked.message}; what was pushed under it waits until the key comes"
     if notice not in report.notices:
         report.notices.append(notice)
@@ -111,14 +115,11 @@ def read_leaves(client: Client, pending: PendingManifest, manifest: Manifest, na
 def _check_chain(
     client: Client, pending: PendingManifest, openings: Sequence[LeafOpening], name: str
 ) -> None:
-    """Every leaf continues its conversation's chain of `c`, and uses the conversation's one K_tag."""
+    """Every leaf continues its run: the leaves under the K_tag it uses (sync/chains.py)."""
     for opening in openings:
-        state = client.replica.leaf_state(pending.space, opening.conversation, pending.device)
-        expected = (state.last_c, state.j) if state is not None else (b"", 0)
+        expected = run_state(client, pending.space, opening.k_tag, pending.device, pending.seq)
         if (opening.prev_c, opening.j) != expected:
             raise FormatBroken(name, "a leaf does not continue its conversation's chain")
-        if state is not None and opening.k_tag != known_k_tag(client, pending.space, opening.conversation):
-            raise FormatBroken(name, "a leaf uses another tag key than its conversation's first")
 
 
 def leaf_of(space: bytes, device: bytes, seen_checkpoint: bytes, opening: LeafOpening) -> Leaf:
@@ -139,15 +140,37 @@ def leaf_of(space: bytes, device: bytes, seen_checkpoint: bytes, opening: LeafOp
 
 
 def known_k_tag(client: Client, space: bytes, conversation: bytes) -> bytes | None:
-    """A conversation's tag key, from the newest manifest that opens one of its leaves; None before its first."""
-    state = client.replica.leaf_state(space, conversation, client.identity.device_id)
-    if state is None:
+    """A conversation's tag key, from the newest manifest that opens one of its leaves; None where there is, or is left, none.
+
+    Whoever finds none begins a new run. That is everybody's before the first push, and otherwise of a client which cannot have a
+    manifest that others could: they take the new run in, and go on with it.
+    """
+    digest = client.replica.conversation_manifest(space, conversation)
+    if digest is None:
         return None
-    if state.manifest not in client.tag_keys:
-        pending = client.replica.applied_manifest(state.manifest)
-        opened = open_kept(client, pending)
-        client.tag_keys[state.manifest] = {leaf.conversation: leaf.k_tag for leaf in opened.leaves}
-    return client.tag_keys[state.manifest][conversation]
+    if digest not in client.tag_keys:
+        try:
+            opened = open_kept(client, client.replica.applied_manifest(digest))
+        except VerificationFailed:  # taken in once, and now neither here nor in the bucket
+            return None
+        client.tag_keys[digest] = {leaf.conversation: leaf.k_tag for leaf in opened.leaves}
+    return client.tag_keys[digest][conversation]
+
+
+def _begun_anew(client: Client, pending: PendingManifest, manifest: Manifest) -> list[str]:
+    """A notice if some leaf begins a second run: honest for who lacks a manifest that we have, and nothing to refuse."""
+    replica, space = client.replica, pending.space
+    anew = sum(
+        replica.conversation_manifest(space, leaf.conversation) is not None
+        and replica.newest_leaf(replica.tag(space, leaf.k_tag), pending.seq) is None
+        for leaf in manifest.leaves
+    )
+    author = pending.device.hex()[:16]
+    if not anew:
+        return []
+    return [
+        f"device {author} began the record of {anew} conversations anew: it could not read an earlier manifest"
+    ]
 
 
 def _take_in(client: Client, pending: PendingManifest, manifest: Manifest, appended: list[Leaf]) -> None:
@@ -155,11 +178,14 @@ def _take_in(client: Client, pending: PendingManifest, manifest: Manifest, appen
     replica, space = client.replica, pending.space
     columns = (manifest.table.column(name).to_pylist() for name in ("hash", "output", "pack"))
     there = [(h, Synced(output or 0, pack is not None)) for h, output, pack in zip(*columns, strict=True)]
+    # A row is its author's word. Whoever named our node's hash over other bytes, or over none, must not keep our client from
+    # pushing it.
+    own = client.roster.devices[pending.device].member == client.identity.member_id
     with replica.transaction():
-        replica.mark_synced(space, there)
+        replica.mark_synced(space, there, own=own)
         for opening, leaf in zip(manifest.leaves, appended, strict=True):
             c = bytes.fromhex(leaf.c)
-            replica.advance_leaf(space, opening.conversation, pending.device, pending.ref.sha256, c)
+            replica.add_leaf(pending, opening.conversation, opening.k_tag, opening.j, c)
         replica.set_manifest_state(pending, "applied")
 
 

@@ -92,7 +92,8 @@ def _slot_row(
     )
 
 
-ManifestState = Literal["pending", "applied", "refused", "foreign"]  # foreign: of a space we cannot read
+# refused: its author wrote it wrong; foreign: of a space we cannot read; given up: gone, and the team said to go on without
+ManifestState = Literal["pending", "applied", "refused", "foreign", "given up"]
 _SLOT = (
     "INTO slots(seq, sha256, void_reason, team_events, prev, device, commit_id, objects, data)"
     " VALUES (?,?,?,?,?,?,?,?,?)"
@@ -335,6 +336,11 @@ class Replica:
         rows = self._db.execute(f"{_MANIFEST} WHERE state = ? ORDER BY seq, sha256", (state,))
         return [_pending_manifest(row) for row in rows]
 
+    def not_taken_in(self, space: bytes, before: int) -> list[PendingManifest]:
+        """Manifests of a space, of slots below `before`, that this replica could not take in, in log order."""
+        query = f"{_MANIFEST} WHERE state IN ('pending', 'refused', 'given up') AND seq < ? AND space = ? ORDER BY seq"
+        return [_pending_manifest(row) for row in self._db.execute(query, (before, space))]
+
     def manifests_of(self, seq: int) -> list[str]:
         """Digests of the manifests that slot `seq` names."""
         rows = self._db.execute("SELECT sha256 FROM manifests WHERE seq = ? ORDER BY sha256", (seq,))
@@ -359,18 +365,28 @@ class Replica:
         """A hash as this replica keeps it: 16 bytes that mean nothing without this device's key."""
         return blake2b(space + digest, key=self._tag_key, digest_size=_TAG_BYTES).digest()
 
-    def mark_synced(self, space: bytes, nodes: Iterable[tuple[bytes, Synced]]) -> None:
-        """Record nodes, by hash, as present in `space`: the largest output, and content once any row had it."""
+    def mark_synced(self, space: bytes, nodes: Iterable[tuple[bytes, Synced]], *, own: bool) -> None:
+        """Record nodes, by hash, as present in `space`: the largest output of this member's, content once any row had it."""
+        columns = (
+            (
+                self.tag(space, digest),
+                int(there.content),
+                *((there.output, int(there.content)) if own else (-1, 0)),
+            )
+            for digest, there in nodes
+        )
         self._db.executemany(
-            "INSERT INTO synced(tag, output, content) VALUES (?,?,?)"
-            " ON CONFLICT(tag) DO UPDATE SET output = max(output, excluded.output), content = max(content, excluded.content)",
-            ((self.tag(space, digest), there.output, int(there.content)) for digest, there in nodes),
+            "INSERT INTO synced(tag, content, own_output, own_content) VALUES (?,?,?,?)"
+            " ON CONFLICT(tag) DO UPDATE SET content = max(content, excluded.content),"
+            " own_output = max(own_output, excluded.own_output), own_content = max(own_content, excluded.own_content)",
+            columns,
         )
 
     def synced(self, space: bytes, digest: bytes) -> Synced | None:
-        """What a space has of a node; None when it lacks the node."""
+        """What a space has of a node from this member; None when it has nothing."""
         row = self._db.execute(
-            "SELECT output, content FROM synced WHERE tag = ?", (self.tag(space, digest),)
+            "SELECT own_output, own_content FROM synced WHERE tag = ? AND own_output >= 0",
+            (self.tag(space, digest),),
         ).fetchone()
         return Synced(row[0], bool(row[1])) if row else None
 
@@ -379,29 +395,41 @@ class Replica:
         count: int = self._db.execute("SELECT count(*) FROM synced WHERE content = 0").fetchone()[0]
         return count
 
-    def leaf_state(self, space: bytes, conversation: bytes, device: bytes) -> "LeafState | None":
-        """How a conversation's leaves stand in a space; None before its first."""
+    def conversation_manifest(self, space: bytes, conversation: bytes) -> str | None:
+        """The newest manifest taken in that opens a leaf of a conversation; None before its first."""
         tag = self.tag(space, conversation)
-        row = self._db.execute("SELECT manifest, last_c FROM conversations WHERE tag = ?", (tag,)).fetchone()
-        if row is None:
-            return None
-        count = self._db.execute(
-            "SELECT count FROM leaf_counts WHERE tag = ? AND device = ?", (tag, device)
-        ).fetchone()
-        return LeafState(manifest=row[0], last_c=row[1], j=count[0] if count else 0)
+        row = self._db.execute("SELECT manifest FROM conversations WHERE tag = ?", (tag,)).fetchone()
+        return row[0] if row else None
 
-    def advance_leaf(self, space: bytes, conversation: bytes, device: bytes, manifest: str, c: bytes) -> None:
-        """Take one append leaf in."""
-        tag = self.tag(space, conversation)
+    def newest_leaf(self, run: bytes, before: int) -> tuple[int, bytes] | None:
+        """(slot, c) of the newest leaf taken in of a run (a tagged K_tag), of slots below `before`."""
+        row: tuple[int, bytes] | None = self._db.execute(
+            "SELECT seq, c FROM leaves WHERE run = ? AND seq < ? ORDER BY seq DESC LIMIT 1", (run, before)
+        ).fetchone()
+        return row
+
+    def leaf_count(self, run: bytes, device: bytes, before: int) -> int:
+        """The `j` after the newest leaf taken in of a run that is by `device`, of slots below `before`."""
+        row = self._db.execute(
+            "SELECT j FROM leaves WHERE run = ? AND seq < ? AND device = ? ORDER BY seq DESC LIMIT 1",
+            (run, before, device),
+        ).fetchone()
+        return row[0] + 1 if row else 0
+
+    def add_leaf(
+        self, manifest: PendingManifest, conversation: bytes, k_tag: bytes, j: int, c: bytes
+    ) -> None:
+        """Take one append leaf in. Of two with one tag in one commit the last counts, as for who only sees the tags."""
+        seq, space = manifest.seq, manifest.space
         self._db.execute(
-            "INSERT INTO conversations(tag, manifest, last_c) VALUES (?,?,?)"
-            " ON CONFLICT(tag) DO UPDATE SET manifest = excluded.manifest, last_c = excluded.last_c",
-            (tag, manifest, c),
+            "INSERT OR REPLACE INTO leaves(run, seq, device, j, c) VALUES (?,?,?,?,?)",
+            (self.tag(space, k_tag), seq, manifest.device, j, c),
         )
         self._db.execute(
-            "INSERT INTO leaf_counts(tag, device, count) VALUES (?,?,1)"
-            " ON CONFLICT(tag, device) DO UPDATE SET count = count + 1",
-            (tag, device),
+            "INSERT INTO conversations(tag, seq, manifest) VALUES (?,?,?)"
+            " ON CONFLICT(tag) DO UPDATE SET seq = excluded.seq, manifest = excluded.manifest"
+            " WHERE excluded.seq >= conversations.seq",
+            (self.tag(space, conversation), seq, manifest.ref.sha256),
         )
 
     # ── notes to self ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -417,15 +445,6 @@ class Replica:
             "INSERT INTO notes(key, value) VALUES (?,?) ON CONFLICT(key) DO UPDATE SET value = excluded.value",
             (key, value),
         )
-
-
-@dataclass(frozen=True, slots=True)
-class LeafState:
-    """The newest leaf of a conversation: the manifest that opens it, its `c`, and this device's own count `j`."""
-
-    manifest: str
-    last_c: bytes
-    j: int
 
 
 class _NothingBefore:

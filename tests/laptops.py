@@ -56,8 +56,13 @@ class Laptop:
 
     def pulled(self) -> list[str]:
         """Hashes of all manifest rows this laptop can read, sorted; a node committed twice stands twice."""
+        return sorted(node for _, node in self.rows())
+
+    def rows(self) -> list[tuple[bytes, str]]:
+        """(member, node hash) of all manifest rows this laptop can read."""
         tables = [manifest.table for _, manifest in applied_manifests(self.client)]
-        return sorted(h.hex() for table in tables for h in table.column("hash").to_pylist())
+        columns = ((table.column("member").to_pylist(), table.column("hash").to_pylist()) for table in tables)
+        return [(who, node.hex()) for pair in columns for who, node in zip(*pair, strict=True)]
 
     def close(self) -> None:
         """Close all files, as a process that ends."""

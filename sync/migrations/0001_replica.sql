@@ -34,7 +34,7 @@ CREATE TABLE manifests (
     space BLOB NOT NULL,
     epoch INTEGER NOT NULL,
     device BLOB NOT NULL,
-    state TEXT NOT NULL CHECK (state IN ('pending', 'applied', 'refused', 'foreign')),
+    state TEXT NOT NULL CHECK (state IN ('pending', 'applied', 'refused', 'foreign', 'given up')),
     PRIMARY KEY (seq, sha256)
 ) WITHOUT ROWID;
 CREATE INDEX manifests_by_state ON manifests (state, seq);
@@ -43,18 +43,25 @@ CREATE INDEX manifests_applied ON manifests (sha256) WHERE state = 'applied';
 -- The attempt under way: at most one row.
 CREATE TABLE journal (seq INTEGER NOT NULL, data BLOB NOT NULL);
 -- Tags are keyed hashes: they tell nobody who lacks this device's key what the team has.
--- `content`: 0 where only a node's metadata is there, and what was said in it is withheld.
+-- synced: what each space has. `own_output` and `own_content` are what a commit of this very member holds, -1 and 0 where none does:
+-- what others say they pushed is their word, and no reason to keep ours back. `content`, anybody's: 0 where only a node's metadata
+-- is there, and what was said in it is withheld.
 CREATE TABLE synced (
     tag BLOB PRIMARY KEY,
-    output INTEGER NOT NULL,
-    content INTEGER NOT NULL CHECK (content IN (0, 1))
+    content INTEGER NOT NULL CHECK (content IN (0, 1)),
+    own_output INTEGER NOT NULL,
+    own_content INTEGER NOT NULL CHECK (own_content IN (0, 1))
 ) WITHOUT ROWID;
 CREATE INDEX synced_withheld ON synced (tag) WHERE content = 0;
-CREATE TABLE conversations (tag BLOB PRIMARY KEY, manifest TEXT NOT NULL, last_c BLOB NOT NULL) WITHOUT ROWID;
-CREATE TABLE leaf_counts (
-    tag BLOB NOT NULL,
+-- The newest manifest taken in that opens a leaf of the conversation.
+CREATE TABLE conversations (tag BLOB PRIMARY KEY, seq INTEGER NOT NULL, manifest TEXT NOT NULL) WITHOUT ROWID;
+-- The leaves of manifests taken in, by the tag of their K_tag: history, since a manifest that comes late is judged at its own place.
+CREATE TABLE leaves (
+    run BLOB NOT NULL,
+    seq INTEGER NOT NULL,
     device BLOB NOT NULL,
-    count INTEGER NOT NULL,
-    PRIMARY KEY (tag, device)
+    j INTEGER NOT NULL,
+    c BLOB NOT NULL,
+    PRIMARY KEY (run, seq)
 ) WITHOUT ROWID;
 CREATE TABLE notes (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;

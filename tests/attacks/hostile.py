@@ -7,17 +7,20 @@ from secrets import token_bytes
 
 from crypto.sealing import SealKey
 from store import events
-from store.commits import Leaf, ObjectRef
+from store.blobs import BlobStore
+from store.commits import Leaf, ObjectRef, name_of, parse
 from store.fields import to_base64
 from store.local import LocalFacts
 from store.manifest_schema import NodePlace, Row, rows_table
 from store.manifests import LeafOpening, seal_manifest
+from store.names import slot_name
 from store.nodes import Node
 from store.packs import Pack
 from sync.batches import Batch, BatchWriter, append_leaves, describe_leaves, upload
 from sync.client import Client
 from sync.drafts import Content, DraftContext, draft, new_epoch
 from sync.pull import PullReport, apply_manifests
+from tests.fakes.strict_store import StrictStore
 from tests.laptops import Laptop
 
 Bytes = Callable[[str, bytes], bytes]  # (node hash, honest bytes) → what is stored instead
@@ -125,3 +128,17 @@ def named_by(laptop: Laptop, context: DraftContext, objects: list[ObjectRef]) ->
     leaf = Leaf(kind=1, tag=token_bytes(16).hex(), c=token_bytes(32).hex())
     push = events.Push(type="push")
     return draft(context, roster.team, key, Content([push], objects=objects, appends=[leaf]))
+
+
+def manifest_of(store: BlobStore, seq: int) -> str:
+    """The name of the manifest that slot `seq` names."""
+    commit = parse(store.get(slot_name(seq)), "eve's")
+    return next(name_of(ref) for ref in commit.objects if ref.kind == "manifest")
+
+
+def withheld(store: StrictStore, seq: int) -> tuple[str, bytes]:
+    """Take away the manifest of slot `seq`, as if it had never been uploaded: its name and what Eve may upload yet."""
+    name = manifest_of(store, seq)
+    data = store.get(name)
+    store.plant(name, None)
+    return name, data

@@ -23,7 +23,7 @@ from sync.team import InviteTerms
 from sync.verify import verify
 from tests.actors import client, person
 from tests.attacks.honest import ANAS_PRIVATE, Team
-from tests.attacks.hostile import another_frame, lying_push, named_by
+from tests.attacks.hostile import another_frame, lying_push, manifest_of, named_by
 from tests.faults.worlds import CuttingStore, hurried
 from tests.laptops import Laptop, conversation
 
@@ -159,7 +159,7 @@ def test_naming_somebodys_objects_first_hides_nothing(
 def test_a_hostile_row_for_bytes_that_are_not_there_is_a_finding_for_everybody(team: Team) -> None:
     """Eve's rows name a frame that her pack does not have; verify names her manifest on every side, and the team goes on."""
     seq = lying_push(team.eve, LIE, rows=another_frame)
-    manifest = manifest_of(team, seq)
+    manifest = manifest_of(team.store, seq)
     team.goes_on()
 
     for laptop in (team.ana, team.ben):
@@ -169,7 +169,7 @@ def test_a_hostile_row_for_bytes_that_are_not_there_is_a_finding_for_everybody(t
 def test_a_node_that_is_not_its_hash_is_a_finding_for_everybody(team: Team) -> None:
     """Eve stores other words under a node's hash and calls it verified; verify re-hashes, and names her manifest."""
     seq = lying_push(team.eve, LIE, stored=lambda _hash, data: data.replace(b"eve lies", b"ana lies"))
-    manifest = manifest_of(team, seq)
+    manifest = manifest_of(team.store, seq)
     team.goes_on()
 
     for laptop in (team.ana, team.ben):
@@ -204,12 +204,6 @@ def bytes_of(team: Team, node: Node) -> bytes:
     data = team.eve.local.get_bytes(node.hash)
     assert data is not None
     return data
-
-
-def manifest_of(team: Team, seq: int) -> str:
-    commit = parse(team.store.get(slot_name(seq)), "eve's")
-    ref = next(ref for ref in commit.objects if ref.kind == "manifest")
-    return object_name("manifest", ref.base, ref.sha256)
 
 
 # ── time, races, other people's rooms ───────────────────────────────────────────────────────────────────────────────────

@@ -71,7 +71,7 @@ def test_a_members_clock_expires_and_reorders_nothing(tmp_path: Path, clock: str
         assert [None] * owner.log.next_seq == [slot.void_reason for slot in laptop.client.replica.slots()]
         assert verify(laptop.client).findings == []
     assert ana.pulled() == ben.pulled()
-    assert 6 == len(ana.pulled())
+    assert 6 == len(set(ana.pulled()))
     assert {"alpha", "gamma", "delta"} == projects_seen_by_a_reader(owner, store, tmp_path)
     ana.close()
     ben.close()

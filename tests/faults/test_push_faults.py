@@ -41,7 +41,6 @@ class End(Enum):
 
     DONE = "as if nothing had happened"
     STOPPED = "with a StoreError"
-    FOUND = "with a finding, nothing written"
     CUT = "the process ends"
 
 
@@ -97,11 +96,7 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _garbled(request: Request) -> End:
-    if not request.there:
-        return End.DONE
-    if request.name.startswith(LOG):
-        return End.STOPPED if request.new_slot else End.DONE
-    return End.FOUND
+    return End.STOPPED if request.there and request.new_slot else End.DONE
 
 
 # What is expected of the sync under fault, by the fault and the request it strikes.
@@ -115,7 +110,7 @@ ROWS: dict[Fault, Expected] = {
     Fault.LOST_REPLY: lambda _: End.DONE,
     Fault.LATE: lambda _: End.DONE,
     # The pinned head is asked for twice before anybody is accused; a new slot that reads like garbage is asked for twice
-    # before it is pinned as void; an object that is not its digest is a finding.
+    # before it is pinned as void, an object that is not its digest before it is a finding.
     Fault.TORN: _garbled,
     Fault.FLIP: _garbled,
     # "Absent" is decided by 404 alone: a 403 stops.
@@ -136,8 +131,6 @@ def commits_standing(rig: Rig, request: Request, end: End, *, acted: bool) -> in
     """How many of the three commits the bucket has when the struck sync has ended."""
     if end is End.DONE:
         return COMMITS_OF_A_SYNC
-    if end is End.FOUND:
-        return 0
     upto = request.number + (1 if acted else 0)
     return sum(r.is_slot_put for r in rig.requests[:upto])
 
@@ -145,12 +138,12 @@ def commits_standing(rig: Rig, request: Request, end: End, *, acted: bool) -> in
 def strike(ana: Laptop) -> End:
     """The sync under fault."""
     try:
-        report = ana.provider.sync()
+        assert not ana.provider.sync().broken
     except PowerCut:
         return End.CUT
     except StoreError:
         return End.STOPPED
-    return End.FOUND if report.broken else End.DONE
+    return End.DONE
 
 
 def check_row(rig: Rig, world: World, row: str, standing: int) -> None:

@@ -1,11 +1,16 @@
 """Who takes part in the team of tests/sync/team_machine.py: devices, and keys that lost their right."""
 
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
+from secrets import token_bytes
 
 from crypto.identities import SecretKeys
+from store import events
+from store.commits import Leaf, ObjectRef, name_of
 from store.nodes import Node
 from sync.client import Client
+from sync.drafts import Content
 from tests.actors import Person, client
 from tests.faults.worlds import PRIVATE, CuttingStore, hurried
 from tests.laptops import Laptop
@@ -48,3 +53,20 @@ def opened(who: Person, home: Path, gate: CuttingStore) -> Laptop:
     for database in (made.replica._db, laptop.local._db):
         database.execute("PRAGMA synchronous = OFF")
     return laptop
+
+
+def junk_push(base: int) -> tuple[Content, str, bytes]:
+    """A push whose manifest is nothing; the manifest's name and bytes."""
+    junk = b"no manifest at all" + token_bytes(8)
+    ref = ObjectRef(kind="manifest", base=base, sha256=sha256(junk).hexdigest(), bytes=len(junk))
+    leaf = Leaf(kind=1, tag=token_bytes(16).hex(), c=token_bytes(32).hex())
+    return Content([events.Push(type="push")], objects=[ref], appends=[leaf]), name_of(ref), junk
+
+
+def path_to(nodes: dict[str, Node], node: Node | None) -> list[Node]:
+    """A node and its ancestors, root first."""
+    path: list[Node] = []
+    while node is not None:
+        path.insert(0, node)
+        node = nodes[node.parent_hash] if node.parent_hash is not None else None
+    return path

@@ -15,17 +15,12 @@ from secrets import token_bytes
 
 import pytest
 from hypothesis import strategies as st
-from hypothesis.stateful import (
-    RuleBasedStateMachine,
-    invariant,
-    precondition,
-    rule,
-)
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from crypto.errors import KeyNeeded, SealBroken, StoreError, UsageError, VerificationFailed
 from crypto.identities import SecretKeys, certify, new_device_keys
 from store import events
-from store.commits import Leaf, ObjectRef, commit_hash
+from store.commits import name_of
 from store.limits import commit_bytes_max
 from store.names import object_name, slot_name
 from store.nodes import Node
@@ -41,9 +36,9 @@ from sync.validity import LogPoint, MemoryInRam, judge
 from sync.verify import verify
 from tests.actors import NOW_MS, Person, person
 from tests.fakes.strict_store import Fault, StrictStore, fault_at, no_faults
-from tests.faults.worlds import CuttingStore, PowerCut, hurried
+from tests.faults.worlds import CuttingStore, PowerCut, hurried, power_cut
 from tests.laptops import turn
-from tests.sync.team_actors import TEAM, Actor, Gone, Space, opened
+from tests.sync.team_actors import TEAM, Actor, Gone, Space, junk_push, opened, path_to
 
 laptops_max = 6
 chances = st.integers(0, 2**16)
@@ -60,6 +55,11 @@ class TeamMachine(RuleBasedStateMachine):
         self.gone: list[Gone] = []
         self.must: dict[Space, set[str]] = {TEAM: set()}
         self.may: dict[Space, dict[str, Node]] = {TEAM: {}}
+        self.absent: dict[str, bytes] = {}  # named by commits and not, or not yet, or no longer there
+        self.junk: set[str] = set()  # names of hostile manifests
+        self.withheld = (
+            False  # some honest manifest was away at some time: then a member may push a node again
+        )
         self.written = 0
         self.memory = MemoryInRam()
         self.points: list[LogPoint] = []
@@ -117,7 +117,7 @@ class TeamMachine(RuleBasedStateMachine):
         space = actor.member if private else TEAM
         known = list(self.may.setdefault(space, {}).values())
         chosen = known[parent % len(known)] if known and parent % 3 else None
-        path = self.path_to(space, chosen)
+        path = path_to(self.may[space], chosen)
         for _ in range(turns):
             self.written += 1
             text, on = f"turn {self.written}", path[-1] if path else None
@@ -126,13 +126,6 @@ class TeamMachine(RuleBasedStateMachine):
         for node in path:
             actor.has(space)[node.hash] = node
             self.may[space][node.hash] = node
-
-    def path_to(self, space: Space, node: Node | None) -> list[Node]:
-        path: list[Node] = []
-        while node is not None:
-            path.insert(0, node)
-            node = self.may[space][node.parent_hash] if node.parent_hash is not None else None
-        return path
 
     def sync_well(self, actor: Actor) -> None:
         """A sync without faults: it must end well for a member, and then everything of theirs is committed and theirs to see."""
@@ -143,7 +136,7 @@ class TeamMachine(RuleBasedStateMachine):
             assert not self.is_active(actor)
             self.forget(actor)
             return
-        assert not report.broken
+        assert {broken.obj for broken in report.broken} <= self.absent.keys()
         for space in (TEAM, actor.member):
             self.must.setdefault(space, set()).update(actor.has(space))
         self.check_reader(actor, expected)
@@ -151,8 +144,10 @@ class TeamMachine(RuleBasedStateMachine):
     def check_reader(self, actor: Actor, expected: set[str]) -> None:
         pulled = actor.laptop.pulled()
         allowed = self.may[TEAM].keys() | self.may.get(actor.member, {}).keys()
-        assert len(pulled) == len(set(pulled)), "a node was committed twice"
-        assert expected <= set(pulled) <= allowed
+        rows = actor.laptop.rows()
+        assert self.withheld or len(rows) == len(set(rows)), "a member committed a node twice"
+        assert set(pulled) <= allowed
+        assert self.absent or expected <= set(pulled)
 
     def forget(self, actor: Actor) -> None:
         """Somebody who is no longer in the team has no more part in this."""
@@ -237,7 +232,7 @@ class TeamMachine(RuleBasedStateMachine):
         try:
             self.sync_well(actor)
         finally:
-            actor.gate.at, actor.gate.cut = -1, _power_cut
+            actor.gate.at, actor.gate.cut = -1, power_cut
 
     def removed_by_owner(self, actor: Actor, rival: Actor) -> None:
         """Whoever is syncing is removed, or the other one; a process that is in the middle of a sync removes nobody."""
@@ -364,9 +359,12 @@ class TeamMachine(RuleBasedStateMachine):
         junk = {"junk": b"\x00junk", "oversized": b"x" * (commit_bytes_max + 1), "replayed": old}
         self.plant(junk.get(kind, b"far ahead"), ahead=which % 4 if kind == "another number" else 0)
 
-    @rule(who=chances, kind=st.sampled_from(["mis-chained", "repeated id", "a sealed nothing"]))
+    @rule(
+        who=chances,
+        kind=st.sampled_from(["mis-chained", "repeated id", "a sealed nothing", "an absent nothing"]),
+    )
     def hostile_member_writes(self, who: int, kind: str) -> None:
-        """A member signs what is void, or a valid push whose manifest is junk: nobody reads it, everybody goes on."""
+        """A member signs what is void, or a valid push whose manifest is junk or not there: everybody goes on."""
         actor = self.pick(who)
         roster = self.fold()
         if not self.is_active(actor) or roster.rotation_due:
@@ -381,20 +379,38 @@ class TeamMachine(RuleBasedStateMachine):
         elif kind == "repeated id":
             context = replace(context, commit_id=self.id_of_first_commit(actor) or context.commit_id)
         else:
-            told = self.empty_push(key.epoch)
+            told = self.empty_push(absent=kind == "an absent nothing")
         self.plant(draft(context, roster.team, key, told))
+
+    @precondition(lambda self: self.absent)
+    @rule(which=chances)
+    def absent_no_more(self, which: int) -> None:
+        """What was not there is there after all, when others have long pushed on without it."""
+        name = sorted(self.absent)[which % len(self.absent)]
+        self.store.plant(name, self.absent.pop(name))
 
     def id_of_first_commit(self, actor: Actor) -> bytes | None:
         ids = [i for d, i in sorted(self.memory.ids) if d == actor.who.identity.device_id.hex()]
         return bytes.fromhex(ids[0]) if ids else None
 
-    def empty_push(self, epoch: int) -> Content:
-        junk = b"no manifest at all" + token_bytes(8) + bytes([epoch])
-        digest, base = commit_hash(junk).hex(), len(self.points) - 1
-        self.store.plant(object_name("manifest", base, digest), junk)
-        ref = ObjectRef(kind="manifest", base=base, sha256=digest, bytes=len(junk))
-        leaf = Leaf(kind=1, tag=token_bytes(16).hex(), c=token_bytes(32).hex())
-        return Content([events.Push(type="push")], objects=[ref], appends=[leaf])
+    def empty_push(self, *, absent: bool) -> Content:
+        told, name, junk = junk_push(len(self.points) - 1)
+        self.junk.add(name)
+        if absent:
+            self.absent[name] = junk
+        else:
+            self.store.plant(name, junk)
+        return told
+
+    @rule(which=chances)
+    def withhold(self, which: int) -> None:
+        """The bucket does not show some manifest for a while, to nobody who has not read it yet."""
+        stored = [info.name for info in self.store.list("manifests/")]
+        if stored and which % 3 == 0:
+            name = stored[which % len(stored)]
+            self.absent[name] = self.store.get(name)
+            self.store.plant(name, None)
+            self.withheld = True
 
     # ── what holds after every step ─────────────────────────────────────────────────────────────────────────────────────
 
@@ -411,11 +427,12 @@ class TeamMachine(RuleBasedStateMachine):
 
     @invariant()
     def nothing_named_is_missing(self) -> None:
-        """Every object that a valid commit names lies in the bucket, whole."""
+        """Every object that an honest commit names lies in the bucket, whole."""
         objects = dict(self.store.snapshot().objects)
         for actor in self.actors[:1]:
             for ref, _ in actor.client.replica.named_objects():
-                assert len(objects[object_name(ref.kind, ref.base, ref.sha256)]) == ref.bytes
+                name = object_name(ref.kind, ref.base, ref.sha256)
+                assert name in self.absent or len(objects[name]) == ref.bytes
 
     def teardown(self) -> None:
         """At the end everybody syncs without faults and everything is looked at, also from nothing."""
@@ -428,6 +445,8 @@ class TeamMachine(RuleBasedStateMachine):
             shutil.rmtree(self.root)
 
     def settle(self) -> None:
+        while self.absent:
+            self.absent_no_more(0)
         while self.write_and_sync(self.owner):
             pass  # squatted numbers further on are stepped over one by one
         for actor in list(self.actors):
@@ -439,6 +458,8 @@ class TeamMachine(RuleBasedStateMachine):
             self.check_reader(actor, self.must[TEAM] | self.must.get(actor.member, set()))
             report = verify(actor.client)
             assert report.ok, report.findings
+            refused = actor.client.replica.manifests("refused")
+            assert {name_of(each.ref) for each in refused} <= self.junk
         self.check_from_nothing()
         self.check_the_gone()
 
@@ -474,7 +495,3 @@ class TeamMachine(RuleBasedStateMachine):
             for epoch in range(gone.epoch + 1, self.epochs() + 1):
                 with pytest.raises((KeyNeeded, SealBroken)):
                     Keychain(gone.keys).at(roster, roster.team_space, epoch)
-
-
-def _power_cut() -> None:
-    raise PowerCut

@@ -1,0 +1,139 @@
+"""A member who wants to obstruct: valid commits meant to stop the others, or to keep their work out of the team."""
+
+from dataclasses import replace
+from secrets import token_bytes
+
+import pytest
+
+from store.manifests import LeafOpening
+from sync.pull import known_k_tag
+from sync.verify import verify
+from tests.actors import joined
+from tests.attacks.honest import Team
+from tests.attacks.hostile import Openings, lying_push, withheld
+from tests.faults.worlds import hurried
+from tests.laptops import Laptop, conversation, turn
+
+FIRST = conversation("first", 3)  # what Ana has pushed, and everybody taken in
+EVES = [*FIRST, turn("eve goes on", FIRST[-1])]
+
+
+def cats(team: Team) -> Laptop:
+    """A newcomer, who reads everything for the first time."""
+    made = hurried(joined(team.ana.client, team.store, team.root / "cat", "cat"))
+    return Laptop(made, team.root / "cat")
+
+
+def all_go_on(team: Team) -> set[str]:
+    """Ana and Ben each push into the conversation that Eve obstructs, and a new one; each takes in what the other pushed."""
+    said: set[str] = set()
+    for name, laptop in (("ana", team.ana), ("ben", team.ben)):
+        mark = f"{name} {token_bytes(4).hex()}"
+        nodes = [*FIRST, turn(mark, FIRST[-1]), *conversation(f"new of {mark}", 2)]
+        laptop.provider.put(nodes)
+        assert laptop.provider.sync().pushed_nodes >= 3
+        said.update(node.hash for node in nodes)
+    team.ana.provider.sync()
+    for laptop in (team.ana, team.ben):
+        assert said <= set(laptop.pulled())
+    return said
+
+
+def honest(openings: list[LeafOpening]) -> list[LeafOpening]:
+    return openings
+
+
+def that_does_not_open(openings: list[LeafOpening]) -> list[LeafOpening]:
+    return [replace(leaf, r=token_bytes(32)) for leaf in openings]
+
+
+def out_of_the_chain(openings: list[LeafOpening]) -> list[LeafOpening]:
+    return [replace(leaf, prev_c=token_bytes(32)) for leaf in openings]
+
+
+def test_a_manifest_that_was_never_uploaded_stops_nobody(team: Team) -> None:
+    """Eve commits to a manifest and never uploads it; everybody is told its name, exit 6, and everybody's pushes go on."""
+    name, _ = withheld(team.store, lying_push(team.eve, EVES))
+    report = team.ben.provider.sync()
+
+    assert [(name, 6)] == [(broken.obj, broken.exit_code) for broken in report.broken]
+    said = all_go_on(team)
+    cat = cats(team)
+    assert [name] == [broken.obj for broken in cat.provider.sync().broken]
+    assert said <= set(cat.pulled())
+    for laptop in (team.ana, team.ben, cat):
+        assert [name] == [finding.object for finding in verify(laptop.client).findings]
+
+
+@pytest.mark.parametrize("lie", [honest, that_does_not_open, out_of_the_chain])
+def test_a_manifest_uploaded_late_splits_nobody(team: Team, lie: Openings) -> None:
+    """Eve uploads hers after others have pushed on without it, sound or lying: who had pushed, who waited and newcomers agree."""
+    name, data = withheld(team.store, lying_push(team.eve, EVES, openings=lie))
+    said = all_go_on(team)
+    team.store.plant(name, data)
+    for laptop in (team.ana, team.ben):
+        assert not laptop.provider.sync().broken
+    said |= all_go_on(team)
+    cat = cats(team)
+    cat.provider.sync()
+
+    assert team.ben.pulled() == cat.pulled()
+    assert said <= set(cat.pulled())
+    assert (EVES[-1].hash in cat.pulled()) == (lie is honest)
+    refused = [
+        [each.ref.sha256 for each in one.client.replica.manifests("refused")] for one in (team.ben, cat)
+    ]
+    assert refused == [[] if lie is honest else [name.rsplit("/", 1)[-1]]] * 2
+    for laptop in (team.ana, team.ben, cat):
+        assert verify(laptop.client).ok
+
+
+def test_a_manifest_taken_away_again_splits_nobody(team: Team) -> None:
+    """Eve takes her lying manifest away again once Ana has read it: who refused it and who never saw it push on alike."""
+    seq = lying_push(team.eve, EVES, openings=that_does_not_open)
+    team.ana.provider.sync()
+    withheld(team.store, seq)
+    said = all_go_on(team)
+    cat = cats(team)
+    cat.provider.sync()
+
+    assert said <= set(cat.pulled())
+    assert team.ana.client.replica.manifests("refused")
+    assert team.ben.client.replica.manifests("pending")
+
+
+def test_two_conversations_under_one_tag_key_split_nobody(
+    team: Team, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Eve gives a conversation of her own the tag key of Ana's: whoever pushes into both at once is taken in by all."""
+    k_tag = known_k_tag(team.eve.client, team.eve.client.roster.team_space, bytes.fromhex(FIRST[0].hash))
+    assert k_tag is not None
+    own = conversation("eve's own", 2)
+    monkeypatch.setattr("sync.batches.known_k_tag", lambda *_: k_tag)
+    lying_push(team.eve, own)
+    monkeypatch.undo()
+    both = [*FIRST, turn("ana in hers", FIRST[-1]), *own, turn("ana in eve's", own[-1])]
+    for laptop in (team.ana, team.ben):
+        laptop.provider.sync()
+        laptop.provider.put(both)
+        laptop.provider.sync()
+    said = all_go_on(team) | {node.hash for node in both}
+    cat = cats(team)
+
+    assert not cat.provider.sync().notices
+    assert said <= set(cat.pulled())
+    assert not cat.client.replica.manifests("refused")
+    assert verify(cat.client).ok
+
+
+def test_a_hash_named_first_over_other_bytes_keeps_nothing_back(team: Team) -> None:
+    """Eve commits rows for Ana's nodes over other bytes before Ana pushes; Ana's client believes its own commits, and pushes."""
+    hers = conversation("not ana's words", 3)
+    lying_push(team.eve, hers, stored=lambda _hash, data: data.replace(b"not ana's", b"eve's own"))
+    team.ana.provider.sync()
+    team.ana.provider.put(hers)
+
+    assert [3, 0] == [team.ana.provider.sync().pushed_nodes for _ in range(2)]
+    team.ben.provider.sync(full=True)
+    pushed = {node for who, node in team.ben.rows() if who == team.ana.client.identity.member_id}
+    assert {node.hash for node in hers} <= pushed
