@@ -2,7 +2,7 @@
 
     python -m bench.bootstrap [--commits 100000] [--profile]
 
-The log: one founder, one push per commit (a pack, a manifest, a text, two leaves), real signatures and chain. The store is in
+The log: one founder, one push per commit (a pack, a manifest, two leaves), real signatures and chain. The store is in
 memory, so that the ratio is of our own work; the replica is a file, and every segment ends with its fsync. No manifests.
 """
 
@@ -31,7 +31,7 @@ SEED = 20261120
 def _commit(owner: Client, seq: int, prev: bytes, dice: random.Random) -> bytes:
     """A push as a client would write it, of objects nobody uploaded: who bootstraps the log does not look at them."""
     roster = owner.roster
-    kinds = ("pack", "manifest", "text")
+    kinds = ("pack", "manifest")
     objects = [
         {"kind": kind, "base": seq - 1, "sha256": dice.randbytes(32).hex(), "bytes": 70_000} for kind in kinds
     ]
