@@ -10,8 +10,7 @@ from typing import Any
 
 from store.eras import HashUndefined, make_node
 from store.nodes import Cost, Json, Node, Source, Usage
-from tapes.importers.claude.blocks import Block, compact
-from tapes.importers.claude.lines import BadLine
+from tapes.importers.lines import BadLine, Block, compact
 
 id_chars_max = 256
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from store.local import LocalStore
 from store.nodes import Json, Node
-from tapes.importers.claude.lines import BadLine
+from tapes.importers.lines import BadLine
 from tapes.importers.report import Tally
 from tapes.importers.turns import Turn, node_of, root_of
 

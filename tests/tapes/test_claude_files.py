@@ -9,8 +9,8 @@ import pytest
 from crypto.errors import UsageError
 from store.local import LocalStore
 from tapes.importers.claude.files import default_roots, find_logs
-from tapes.importers.claude.project import project_of
 from tapes.importers.claude.run import import_claude
+from tapes.importers.project import project_of
 from tests.claude_logs import stored
 
 

@@ -5,11 +5,10 @@ a block of unknown type as compact JSON into `text`. What a known block says bes
 apart and kept beside the node.
 """
 
-import json
 from dataclasses import dataclass, field
 from typing import Any
 
-Block = dict[str, Any]
+from tapes.importers.lines import Block, compact
 
 
 @dataclass(slots=True)
@@ -37,11 +36,6 @@ def map_content(content: Any) -> Blocks | None:
     elif content is not None:
         return None
     return mapped
-
-
-def compact(value: Any) -> str:
-    """A JSON value as one short line, keys in the order they came."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def _map(block: Any, out: Blocks) -> None:

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, Literal
 
-from tapes.importers.claude.blocks import Blocks, compact, map_content
+from tapes.importers.claude.blocks import Blocks, map_content
 from tapes.importers.claude.files import LogFile
-from tapes.importers.claude.lines import BadLine, Line, Record
 from tapes.importers.claude.usage import output_tokens
+from tapes.importers.lines import BadLine, Line, Record, compact
 
 id_chars_max = 256
 _global_id_chars_min = 16  # shorter ids of unknown make are counters of some proxy, not ids of the world

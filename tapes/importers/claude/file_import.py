@@ -7,10 +7,11 @@ from typing import BinaryIO
 from store.limits import MIB
 from store.local import LocalStore
 from tapes.importers.claude.cursor import Cursor, cursor_from
+from tapes.importers.claude.export import read_export
 from tapes.importers.claude.files import LogFile
-from tapes.importers.claude.lines import Line, read_export, read_lines
 from tapes.importers.claude.nodes import HARNESS
 from tapes.importers.claude.reading import Raced, Reading
+from tapes.importers.lines import Line, read_lines
 from tapes.importers.report import Tally
 
 batch_lines_max = 1_000

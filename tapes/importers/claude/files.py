@@ -12,7 +12,8 @@ from pathlib import Path
 
 from crypto.errors import UsageError
 from store.limits import KIB
-from tapes.importers.claude.lines import BadLine, Record, decode, read_export
+from tapes.importers.claude.export import read_export
+from tapes.importers.lines import BadLine, Record, decode
 
 head_bytes_max = 256 * KIB  # how much of a file is read to tell what it is
 head_lines_max = 50

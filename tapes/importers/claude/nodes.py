@@ -11,12 +11,12 @@ from typing import Any
 from store.eras import HashUndefined, make_node
 from store.limits import KIB
 from store.nodes import Cost, Node, Source, Usage
-from tapes.importers.claude.blocks import Block, compact
 from tapes.importers.claude.cursor import ROOT
 from tapes.importers.claude.entries import Entry, short_text
-from tapes.importers.claude.lines import BadLine, Record
-from tapes.importers.claude.usage import cost_of, format_time, parse_time, usage_of
+from tapes.importers.claude.usage import cost_of, usage_of
 from tapes.importers.claude.window import Unit
+from tapes.importers.lines import BadLine, Block, Record, compact
+from tapes.importers.times import format_time, parse_time
 
 HARNESS = "claude"
 extra_value_bytes_max = (

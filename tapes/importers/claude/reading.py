@@ -16,10 +16,10 @@ from store.nodes import Json, Node
 from tapes.importers.claude.cursor import ROOT, Cursor, digests
 from tapes.importers.claude.entries import Entry, entry_of
 from tapes.importers.claude.files import LogFile
-from tapes.importers.claude.lines import BadLine, Line
 from tapes.importers.claude.nodes import HARNESS, best_usage, build, stop_reason, usage_and_cost
 from tapes.importers.claude.usage import usage_problem
 from tapes.importers.claude.window import Unit, Window
+from tapes.importers.lines import BadLine, Line
 from tapes.importers.report import Tally
 
 conversations_kept_max = 256  # in the cursor, for the report on an untouched file

@@ -3,12 +3,12 @@
 The API's four counts do not overlap: `input_tokens` is uncached input only (agents.md §4.1). The object itself is kept verbatim.
 """
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from store.nodes import Cost, Usage
 from tapes import prices
-from tapes.importers.claude.lines import Record
+from tapes.importers.lines import Record
 
 count_max = 2**40  # no call has a trillion tokens; what it costs stays far below 63 bits
 SYNTHETIC = "<synthetic>"  # the model name of lines that Claude Code writes itself, such as an API error
@@ -53,22 +53,6 @@ def cost_of(usage: Usage, model: str, record: Record, at: datetime | None) -> Co
     return prices.recorded(record.get("costUSD")) or prices.computed(
         usage, model, "anthropic", at, _context(usage.raw or {})
     )
-
-
-def parse_time(value: Any) -> datetime | None:
-    """An ISO 8601 time in UTC; one without zone is UTC. None for what is no time."""
-    if not isinstance(value, str):
-        return None
-    try:
-        at = datetime.fromisoformat(value)
-        return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
-    except (ValueError, OverflowError):  # OverflowError: year 1 or 9999 moved out of range by its zone
-        return None
-
-
-def format_time(at: datetime | None) -> str | None:
-    """RFC 3339 in UTC with microseconds and Z, the one form nodes carry."""
-    return None if at is None else at.replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
 
 def _context(raw: Record) -> prices.Context:

@@ -16,8 +16,8 @@ from store.limits import MIB
 from store.nodes import Node
 from tapes.importers.claude.cursor import ROOT, Cursor, LaneTail, OpenUnit
 from tapes.importers.claude.entries import Entry
-from tapes.importers.claude.lines import BadLine
-from tapes.importers.claude.project import project_of
+from tapes.importers.lines import BadLine
+from tapes.importers.project import project_of
 
 units_open_max = 16
 window_bytes_max = 64 * MIB  # of log lines in open units; a single unit may be larger

@@ -3,8 +3,7 @@
 import json
 from typing import Any
 
-from tapes.importers.claude.blocks import Block
-from tapes.importers.claude.lines import BadLine, Record, decode
+from tapes.importers.lines import BadLine, Block, Record, decode
 from tapes.importers.turns import call_block, kept_block, result_block, short_text, text_block
 
 _TEXTS = ("input_text", "output_text", "text")

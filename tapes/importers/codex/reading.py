@@ -14,10 +14,10 @@ from pathlib import Path
 from store.limits import MIB
 from store.local import LocalStore
 from store.nodes import Json
-from tapes.importers.claude.lines import BadLine, Line, read_lines
 from tapes.importers.codex.files import opened, rollout_name, thread_id
 from tapes.importers.codex.rollout import Made, Rollout
 from tapes.importers.codex.thread import HARNESS, Thread, thread_from
+from tapes.importers.lines import BadLine, Line, read_lines
 from tapes.importers.report import Tally
 from tapes.importers.whole_session import path_name
 

@@ -11,13 +11,12 @@ from dataclasses import dataclass, field, replace
 
 from store.limits import MIB
 from store.nodes import Node, Usage
-from tapes.importers.claude.blocks import Block
-from tapes.importers.claude.lines import BadLine, Line, Record
-from tapes.importers.claude.project import project_of
-from tapes.importers.claude.usage import format_time, parse_time
 from tapes.importers.codex.items import blocks_of, is_input, rest_of, role_of
 from tapes.importers.codex.thread import HARNESS, Thread
 from tapes.importers.codex.usage import cost_of, read_usage, usage_problem
+from tapes.importers.lines import BadLine, Block, Line, Record
+from tapes.importers.project import project_of
+from tapes.importers.times import format_time, parse_time
 from tapes.importers.turns import Turn, node_of, root_of, short_text, text_block
 
 side_bytes_max = 4 * MIB  # of lines that are no turns, kept for one turn

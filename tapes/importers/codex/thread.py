@@ -6,8 +6,8 @@ Frozen, so that keeping the state of a quiet point is keeping a reference.
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
-from tapes.importers.claude.lines import Record
 from tapes.importers.codex.usage import Totals
+from tapes.importers.lines import Record
 from tapes.importers.turns import short_text
 
 HARNESS = "codex"

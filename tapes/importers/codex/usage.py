@@ -9,7 +9,7 @@ from typing import Any
 
 from store.nodes import Cost, Usage
 from tapes import prices
-from tapes.importers.claude.lines import Record
+from tapes.importers.lines import Record
 from tapes.importers.tokens import bad_counts, count, from_inclusive
 
 Totals = tuple[int, ...]

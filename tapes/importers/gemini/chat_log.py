@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from store.limits import MIB
-from tapes.importers.claude.lines import BadLine, Line, Record, decode, read_lines
+from tapes.importers.lines import BadLine, Line, Record, decode, read_lines
 from tapes.importers.turns import short_text
 
 chat_bytes_max = 512 * MIB  # folding needs the whole chat in memory

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from crypto.errors import UsageError
-from tapes.importers.claude.project import project_of
+from tapes.importers.project import project_of
 
 _HINT: Final = "give a .gemini folder, its tmp folder, or a chat file"
 _SUFFIXES: Final = (".jsonl", ".json")

@@ -5,10 +5,9 @@ from typing import Any
 
 from store.nodes import Cost, Usage
 from tapes import prices
-from tapes.importers.claude.blocks import Block, compact
-from tapes.importers.claude.lines import Record
-from tapes.importers.claude.usage import format_time, parse_time
 from tapes.importers.gemini.chat_log import ChatLog, Message
+from tapes.importers.lines import Block, Record, compact
+from tapes.importers.times import format_time, parse_time
 from tapes.importers.tokens import bad_counts, count, from_inclusive
 from tapes.importers.turns import Turn, call_block, kept_block, result_block, short_text, text_block
 from tapes.importers.whole_session import Problem, Session

@@ -5,10 +5,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from store.local import LocalStore
-from tapes.importers.claude.lines import BadLine
 from tapes.importers.gemini.chat_log import read_chat
 from tapes.importers.gemini.files import Chat, default_root, find_chats
 from tapes.importers.gemini.messages import HARNESS, session_of
+from tapes.importers.lines import BadLine
 from tapes.importers.report import ImportReport, ProgressHook, Tally
 from tapes.importers.running import run_files
 from tapes.importers.whole_session import Session, SessionWriter, path_name

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from crypto.errors import StoreError, UsageError
 from store.limits import MIB
-from tapes.importers.claude.lines import BadLine, Record, decode
+from tapes.importers.lines import BadLine, Record, decode
 from tapes.importers.opencode.records import MessageRecord, SessionRecord, Stored, callers
 from tapes.importers.turns import short_text
 

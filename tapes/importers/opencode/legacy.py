@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from store.limits import MIB
-from tapes.importers.claude.lines import BadLine, Record, decode
+from tapes.importers.lines import BadLine, Record, decode
 from tapes.importers.opencode.records import MessageRecord, SessionRecord, Stored, callers
 from tapes.importers.turns import short_text
 

@@ -6,11 +6,10 @@ from typing import Any
 
 from store.nodes import Cost, Usage
 from tapes import prices
-from tapes.importers.claude.blocks import Block
-from tapes.importers.claude.lines import Record
-from tapes.importers.claude.project import project_of
-from tapes.importers.claude.usage import format_time
+from tapes.importers.lines import Block, Record
 from tapes.importers.opencode.records import MessageRecord, Stored
+from tapes.importers.project import project_of
+from tapes.importers.times import format_time
 from tapes.importers.tokens import count
 from tapes.importers.turns import Turn, call_block, kept_block, result_block, short_text, text_block
 from tapes.importers.whole_session import Problem, Session

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from store.nodes import Json
-from tapes.importers.claude.lines import Record
+from tapes.importers.lines import Record
 
 
 @dataclass(frozen=True, slots=True)

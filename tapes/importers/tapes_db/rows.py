@@ -15,8 +15,8 @@ from store.eras import era_of, is_hash
 from store.node_parse import node_depth_max
 from store.nodes import Cost, Node, Source, Usage
 from tapes import prices
-from tapes.importers.claude.lines import BadLine, Record
-from tapes.importers.claude.usage import format_time
+from tapes.importers.lines import BadLine, Record
+from tapes.importers.times import format_time
 from tapes.importers.tokens import count, from_inclusive
 from tapes.importers.turns import short_text
 

@@ -9,7 +9,7 @@ from typing import Final
 from crypto.errors import StoreError, UsageError
 from store.local import LocalStore
 from store.nodes import Json, Node
-from tapes.importers.claude.lines import BadLine
+from tapes.importers.lines import BadLine
 from tapes.importers.report import ImportReport, ProgressHook, Tally
 from tapes.importers.running import run_files
 from tapes.importers.tapes_db.database import NodesTable, Values, reading

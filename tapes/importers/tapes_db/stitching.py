@@ -15,7 +15,7 @@ from typing import Final
 from store.eras import ERAS, HashUndefined, hash_bucket
 from store.nodes import Node
 from store.projection import TAGS_E6, project_blocks
-from tapes.importers.claude.lines import BadLine
+from tapes.importers.lines import BadLine
 from tapes.importers.tapes_db.database import NodesTable
 from tapes.importers.tapes_db.rows import Row, row_of
 

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from store.limits import MIB
 from store.local import LocalStore
-from tapes.importers.claude import lines
-from tapes.importers.claude.lines import BadLine, Line, decode, read_lines
+from tapes.importers import lines
 from tapes.importers.claude.run import import_claude
+from tapes.importers.lines import BadLine, Line, decode, read_lines
 from tests.claude_logs import stored
 
 

@@ -1,6 +1,6 @@
-"""Reading a log line by line: from a byte offset, in bounded memory, a bad line never more than a reason.
+"""Reading an agent's log line by line: from a byte offset, in bounded memory, a bad line never more than a reason.
 
-Claude Code appends and is killed at any byte: a last line without newline is normal, and is left for the next import unless it
+Agents append and are killed at any byte: a last line without newline is normal, and is left for the next import unless it
 is a whole object already. Everything here is hostile input: depth bombs, lines without end, numbers no double can hold.
 """
 
@@ -15,15 +15,15 @@ import orjson
 from store.limits import MIB
 
 line_bytes_max = 64 * MIB  # longer lines are skipped unread; no node may be that large (node_bytes_max)
-export_bytes_max = 512 * MIB  # a web export is one JSON document, so it must fit in memory whole
 depth_max = 128  # brackets inside brackets; hashing and storing recurse, and Python's stack ends at 1,000
 _SKIP_BYTES = 1 * MIB
 # What a crashed filesystem or another platform leaves around a line: NUL padding, CR, blanks.
-_MARGIN = b" \t\r\n\0"
+MARGIN = b" \t\r\n\0"
 _BOM = b"\xef\xbb\xbf"
 _LONE = re.compile("[\ud800-\udfff]")
 
 Record = dict[str, Any]
+Block = dict[str, Any]  # of a message's content, as nodes hash it
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,27 +58,6 @@ def read_lines(file: BinaryIO, start: int, number: int) -> Iterator[Line]:
         number, start = number + closed, end
 
 
-def read_export(file: BinaryIO) -> Iterator[Line] | None:
-    """The lines of a web ("Teleport") export `{"loglines": [...]}`, offsets counting entries; None when it is none.
-
-    Raises BadLine when the file is too large to be read whole.
-    """
-    raw = file.read(export_bytes_max + 1)
-    if len(raw) > export_bytes_max:
-        raise BadLine(f"larger than {export_bytes_max // MIB} MiB")
-    try:
-        lines = decode(raw.strip(_MARGIN)).get("loglines")
-    except BadLine:
-        return None
-    return _entries(lines) if isinstance(lines, list) else None
-
-
-def _entries(lines: list[Any]) -> Iterator[Line]:
-    for index, entry in enumerate(lines):
-        known = isinstance(entry, dict)
-        yield Line(index + 1, index, index + 1, entry if known else None, "" if known else "not an object")
-
-
 def _skip_line(file: BinaryIO, end: int) -> tuple[int, bool]:
     """Step over the rest of an endless line; whether it does end is the second answer."""
     while part := file.readline(_SKIP_BYTES):
@@ -89,7 +68,7 @@ def _skip_line(file: BinaryIO, end: int) -> tuple[int, bool]:
 
 
 def _line(raw: bytes, number: int, start: int, end: int, *, closed: bool) -> Line | None:
-    text = raw.strip(_MARGIN)
+    text = raw.strip(MARGIN)
     if not text:
         return None
     try:
@@ -147,6 +126,11 @@ def _plain(raw: bytes) -> Record | None:
         return record if type(record) is dict and orjson.dumps(record) == raw else None
     except (TypeError, ValueError):
         return None
+
+
+def compact(value: Any) -> str:
+    """A JSON value as one short line, keys in the order they came."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def _deeper_than(value: Any, levels: int) -> bool:
