@@ -43,8 +43,11 @@ _FEATURES: Final = {
 _LABELS: Final = {
     "project": r"lower(project) LIKE lower(?) ESCAPE '\'",
     "agent": r"lower(agent) LIKE lower(?) ESCAPE '\'",
-    "provider": r"EXISTS (SELECT 1 FROM unnest(providers) AS t(one) WHERE lower(one) LIKE lower(?) ESCAPE '\')",
-    "model": r"EXISTS (SELECT 1 FROM unnest(models) AS t(one) WHERE lower(one) LIKE lower(?) ESCAPE '\')",
+    # The names that fit are looked up once, not for every session.
+    "provider": r"list_has_any(providers, (SELECT list(DISTINCT one) FROM (SELECT unnest(providers) AS one FROM sessions)"
+    r" WHERE lower(one) LIKE lower(?) ESCAPE '\'))",
+    "model": r"list_has_any(models, (SELECT list(DISTINCT one) FROM (SELECT unnest(models) AS one FROM sessions)"
+    r" WHERE lower(one) LIKE lower(?) ESCAPE '\'))",
     "member": r"lower(member_name) LIKE lower(?) ESCAPE '\'",
 }
 

@@ -59,16 +59,15 @@ class Engine:
         with _memory_told():
             yield from self._db.sql(sql).to_arrow_reader(_fetch_rows)
 
-    def integers(self, sql: str) -> "array[int]":
+    def integers(self, sql: str, values: Sequence[object] = ()) -> "array[int]":
         """The answer's one column of numbers that fit 32 bits, none null."""
-        with _memory_told():
-            column = self._db.sql(sql).to_arrow_table().column(0).cast(pa.int32())
+        column = self.arrow(sql, values).column(0).cast(pa.int32())
         return array("i", column.to_numpy().tobytes())
 
-    def arrow(self, sql: str) -> pa.Table:
+    def arrow(self, sql: str, values: Sequence[object] = ()) -> pa.Table:
         """The whole answer, by columns."""
         with _memory_told():
-            return self._db.sql(sql).to_arrow_table()
+            return self._db.sql(sql, params=list(values)).to_arrow_table()
 
     @contextmanager
     def table(self, name: str, arrow: pa.Table) -> Iterator[None]:

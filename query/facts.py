@@ -10,18 +10,21 @@ Status by the rules of the Go tapes v0.4.0, first match wins; docs/search.md sta
     unknown     anything else
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Final
 
+import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
+from query.catalog import Catalog
 from query.condition import condition, like_pattern
 from query.engine import Engine
 from query.filter import SessionFilter, Status
-from query.forest import nowhere
+from query.forest import Numbers, nowhere, numbers_of
 from query.moments import Clock
-from query.paths import Path, Paths, read_paths
+from query.paths import Path, Paths
 from query.sessions import Session, Totals, session_of, totals
 from query.source import Source
 
@@ -53,13 +56,18 @@ class SessionFacts(Session):
 class Chosen:
     """The sessions that a filter means, newest end first: `paths.known[number]` for each of `numbers`."""
 
-    paths: Paths
-    numbers: tuple[int, ...]
+    catalog: Catalog
+    numbers: Numbers
+
+    @property
+    def paths(self) -> Paths:
+        """Those that were chosen from."""
+        return self.catalog.paths
 
     @property
     def facts(self) -> tuple[SessionFacts, ...]:
         """The facts of all of them."""
-        return tuple(facts_of(self.paths.known[number]) for number in self.numbers)
+        return tuple(facts_of(self.paths.known[number]) for number in self.numbers.tolist())
 
 
 def choose(
@@ -67,27 +75,27 @@ def choose(
     chosen: SessionFilter,
     clock: Clock,
     names: Mapping[str, str],
-    paths: Paths | None = None,
+    catalog: Catalog | None = None,
 ) -> Chosen:
     """The sessions a filter means, by everything but its text. `names`: what members call themselves, by hex id.
 
-    `paths`: those of this very source, from a process that asks it again.
+    `catalog`: of this very source, from a process that asks it again.
     """
-    paths = paths or read_paths(source.engine)
-    passing = _passing(source.engine, chosen, clock, paths.known, names)
+    catalog = catalog or Catalog(source)
+    passing = _passing(catalog, chosen, clock, names)
     if chosen.tool:
-        through = segments_below(paths, calling(source.engine, chosen.tool))
-        passing = [number for number in passing if through[paths.known[number].segment]]
-    return Chosen(paths, tuple(passing))
+        through = _on_or_above(catalog, calling(source.engine, chosen.tool))
+        passing = passing[through[catalog.ends[passing]]]
+    return Chosen(catalog, passing)
 
 
-def calling(engine: Engine, tools: Sequence[str]) -> Collection[int]:
+def calling(engine: Engine, tools: Sequence[str]) -> Numbers:
     """The ids of the rows that call a tool of one of these names; in them * and ? stand for anything."""
     patterns = pa.table(
         {"pattern": [like_pattern(tool) for tool in tools]}, pa.schema([("pattern", pa.string())])
     )
     with engine.table("patterns", patterns):
-        return engine.integers(_CALLING)
+        return numbers_of(engine.integers(_CALLING))
 
 
 def facts_of(path: Path) -> SessionFacts:
@@ -120,46 +128,44 @@ def status_of(path: Path) -> Status:
     return "failed" if reason in _CUT_OFF or "error" in reason else "unknown"
 
 
-def segments_below(paths: Paths, nodes: Collection[int]) -> bytearray:
-    """By segment: whether some of the nodes is on it or above it. One pass, since a segment comes after the one above it."""
-    forest = paths.forest
-    through = bytearray(len(forest.above))
-    for node in nodes:
-        if forest.segment[node] != nowhere:
-            through[forest.segment[node]] = 1
-    for number, above in enumerate(forest.above):
-        if above != nowhere and through[above]:
-            through[number] = 1
+def _on_or_above(catalog: Catalog, nodes: Numbers) -> NDArray[np.bool_]:
+    """By segment: whether some of the nodes is on it or above it. Those below a segment come right after it."""
+    segments = catalog.segment[nodes]
+    segments = segments[segments != nowhere]
+    places = len(catalog.last) + 1
+    opened = np.bincount(segments, minlength=places) - np.bincount(
+        catalog.last[segments] + 1, minlength=places
+    )
+    through: NDArray[np.bool_] = np.cumsum(opened[:-1]) > 0
     return through
 
 
-def owners_of(chosen: Chosen) -> list[int]:
-    """By segment: the newest chosen session that it is part of. Each segment is visited once, however many forks it carries."""
-    forest = chosen.paths.forest
-    owners = [nowhere] * len(forest.above)
-    for place, number in enumerate(chosen.numbers):
-        segment = chosen.paths.known[number].segment
-        while segment != nowhere and owners[segment] == nowhere:
-            owners[segment] = place
-            segment = forest.above[segment]
-    return owners
+def owners_of(chosen: Chosen) -> Numbers:
+    """By segment: the place in `numbers` of the newest chosen session that it is part of. One more: nowhere, for no segment."""
+    catalog = chosen.catalog
+    places = np.full(len(catalog.last), _nobody, np.int32)
+    places[catalog.ends[chosen.numbers]] = np.arange(len(chosen.numbers), dtype=np.int32)
+    owners = catalog.lowest_below(places)
+    return np.append(np.where(owners == _nobody, nowhere, owners), nowhere).astype(np.int32)
+
+
+_nobody: Final = 2**31 - 1
 
 
 def totals_of(source: Source, chosen: Chosen) -> Totals:
     """What the chosen sessions used together, each node once."""
-    owners, segment = owners_of(chosen), chosen.paths.forest.segment
-    return totals(source, [n for n, at in enumerate(segment) if at != nowhere and owners[at] != nowhere])
+    owned = owners_of(chosen)[chosen.catalog.segment] != nowhere
+    return totals(source, np.flatnonzero(owned))
 
 
-def _passing(
-    engine: Engine, chosen: SessionFilter, clock: Clock, known: Sequence[Path], names: Mapping[str, str]
-) -> list[int]:
+def _passing(catalog: Catalog, chosen: SessionFilter, clock: Clock, names: Mapping[str, str]) -> Numbers:
     where = condition(chosen, clock)
+    known = catalog.paths.known
     if not where.values and where.sql == "true":
-        return list(range(len(known)))
-    with engine.table("sessions", session_table(known, names)):
-        rows = engine.all(f"SELECT number FROM sessions WHERE {where.sql} ORDER BY number", where.values)  # noqa: S608 - its values are bound
-    return [number for (number,) in rows]
+        return np.arange(len(known), dtype=np.int32)
+    with catalog.sessions(names, session_table) as engine:
+        sql = f"SELECT number FROM sessions WHERE {where.sql} ORDER BY number"  # noqa: S608 - its values are bound
+        return numbers_of(engine.integers(sql, where.values))
 
 
 def session_table(known: Sequence[Path], names: Mapping[str, str]) -> pa.Table:

@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from query.catalog import Catalog
 from query.facts import Chosen, choose, facts_of
 from query.filter import SessionFilter
 from query.fuzzy import fuzzy_score
 from query.grammar import parse_line
-from query.paths import Paths, read_paths
 from query.search import Asked, Found, search, shown_sessions
 from query.source import Source
 from query.texts import Texts
@@ -28,10 +28,10 @@ _OPERATORS: Final = frozenset({"OR", "AND", "NOT"})
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """The sessions to show for a line, and how many there are."""
+    """The sessions to show for a line, and how many there are; None where they were not counted (query/search.Answer)."""
 
     found: tuple[Found, ...]
-    sessions: int
+    sessions: int | None
 
 
 @dataclass(slots=True)
@@ -42,21 +42,23 @@ class Finder:
     texts: Texts
     words: Words
     asked: Asked
-    _paths: Paths | None = None
+    _catalog: Catalog | None = None
     _titles: dict[str, str] = field(default_factory=dict)
 
     def look(self, line: str) -> Listing:
         """The sessions that a line means. UsageError for one that means nothing, or nothing yet."""
-        if self._paths is None:
-            self._paths = read_paths(self.source.engine)
+        if self._catalog is None:
+            self._catalog = Catalog(self.source)
         chosen = self.asked.chosen.merged(parse_line(_opened(line)))
-        answer = search(self.source, replace(self.asked, chosen=chosen), self.words, self.texts, self._paths)
+        answer = search(
+            self.source, replace(self.asked, chosen=chosen), self.words, self.texts, self._catalog
+        )
         found, sessions = answer.found, answer.sessions
         typed = _plain_words(chosen.text)
         if typed and sessions == len(found):  # else those that say it fill the list alone
             known = {one.session.id for one in found}
             alike, more = self._alike(chosen, typed, known, self.asked.limit - len(found))
-            found, sessions = (*found, *alike), sessions + more
+            found, sessions = (*found, *alike), len(found) + more
         self._titles.update({one.session.id: one.title for one in found if one.title})
         return Listing(found, sessions)
 
@@ -66,7 +68,7 @@ class Finder:
         """Sessions whose label has the letters, best first, as many as there is room for; and how many there are."""
         asked = self.asked
         unworded = chosen.model_copy(update={"text": None})
-        passing = choose(self.source, unworded, asked.clock, asked.names, self._paths)
+        passing = choose(self.source, unworded, asked.clock, asked.names, self._catalog)
         scored = []
         for place, number in enumerate(passing.numbers):
             session_id = passing.paths.known[number].head.hash
@@ -74,7 +76,7 @@ class Finder:
             if score is not None:
                 scored.append((score, place))
         places = [place for _, place in sorted(scored)[: max(0, room)]]
-        return list(shown_sessions(self.source, passing, places, self.texts)), len(scored)
+        return list(shown_sessions(passing, places, self.texts)), len(scored)
 
     def _label(self, passing: Chosen, number: int) -> str:
         session = facts_of(passing.paths.known[number])

@@ -6,9 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+import numpy as np
+
+from query.forest import Numbers
 from query.grammar import Phrase, Query
 from query.texts import Texts
-from query.words import Turn, matches, turn_of
+from query.words import Ranked, Turn, matches, turn_of
 
 # BM25 as FTS5 counts it, so that an answer does not depend on whether there is an index.
 _SATURATION: Final = 1.2
@@ -22,35 +25,36 @@ class Scan:
 
     texts: Texts
 
-    def find(self, query: Query, *, in_tools: bool = False) -> Iterator[bytes]:
-        """The nodes that match a query, each once."""
-        for node_hash, turn in self._turns():
-            if matches(turn, query, in_tools=in_tools):
-                yield node_hash
+    def find(self, query: Query, *, in_tools: bool = False) -> Numbers:
+        """The nodes that match a query."""
+        found = [row for row, turn in self._turns() if matches(turn, query, in_tools=in_tools)]
+        return np.array(found, np.int32)
 
-    def ranked(self, query: Query, *, in_tools: bool = False) -> list[tuple[bytes, float]]:
-        """(hash, score) of all matches; the higher the score, the better."""
+    def ranked(self, query: Query, *, in_tools: bool = False) -> Ranked:
+        """All matches and how well they do."""
         counters = [_counter(phrase) for one in query.alternatives for phrase in (*one.present, *one.absent)]
         turns = words = 0
         having = [0] * len(counters)
-        found: list[tuple[bytes, int, list[int]]] = []
-        for node_hash, turn in self._turns():
+        found: list[tuple[int, int, list[int]]] = []
+        for row, turn in self._turns():
             sought = [f" {turn.tools} "] if in_tools else [f" {turn.told} ", f" {turn.tools} "]
             times = [sum(len(counter.findall(part)) for part in sought) for counter in counters]
             length = len(turn.told.split()) + len(turn.tools.split())
             turns, words = turns + (length > 0), words + length
             having = [before + (count > 0) for before, count in zip(having, times, strict=True)]
             if matches(turn, query, in_tools=in_tools):
-                found.append((node_hash, length, times))
+                found.append((row, length, times))
         weights = [max(_idf_min, math.log((turns - n + 0.5) / (n + 0.5))) for n in having]
         mean = words / max(1, turns)
-        return [(node_hash, _score(times, weights, length / mean)) for node_hash, length, times in found]
+        scores = [_score(times, weights, length / mean) for _, length, times in found]
+        return Ranked(
+            np.array([row for row, *_ in found], np.int32), np.array(scores, np.float64), more=False
+        )
 
-    def _turns(self) -> Iterator[tuple[bytes, Turn]]:
-        engine = self.texts.source.engine
-        hashes = {node_hash for (node_hash,) in engine.all("SELECT hash FROM rows")}
-        for node_hash, text in self.texts.every(hashes):
-            yield node_hash, turn_of(text)
+    def _turns(self) -> Iterator[tuple[int, Turn]]:
+        rows: dict[bytes, int] = dict(self.texts.source.engine.all("SELECT hash, id FROM rows"))
+        for node_hash, text in self.texts.every(set(rows)):
+            yield rows[node_hash], turn_of(text)
 
 
 def _counter(phrase: Phrase) -> re.Pattern[str]:

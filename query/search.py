@@ -1,28 +1,29 @@
 """Search: words, filters and order in one plan; hits grouped by session or one by one, each turn once.
 
-The words give node hashes (query/index.py or query/scan.py); DuckDB joins them with the rows that this member may see, so that
-what is superseded, another space's or gone drops out; the filter gives sessions; a turn that forks share is shown in the newest
-of the sessions it is in.
+The words give rows that this member may see (query/indexed.py or query/scan.py), so that what is superseded, another space's or
+gone drops out; the filter gives sessions; a turn that forks share is shown in the newest of the sessions it is in.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Final, Literal
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
 
-import pyarrow as pa
+import numpy as np
+from numpy.typing import NDArray
 
 from crypto.errors import UsageError
+from query.catalog import Catalog, Turn
 from query.facts import Chosen, SessionFacts, choose, facts_of, owners_of
 from query.filter import SessionFilter
-from query.forest import nowhere
+from query.forest import Numbers, nowhere
 from query.grammar import Query, parse_words
 from query.moments import Clock, rfc3339
-from query.paths import Path, Paths
+from query.paths import Path
 from query.snippets import Snippet, snippet_of
 from query.source import Source
 from query.texts import Texts
 from query.titles import title_of
-from query.words import Words
+from query.words import HastyWords, Ranked, Words
 from store.texts import told_and_tools, unmarked
 
 Order = Literal["date", "relevance", "cost", "duration", "tokens"]
@@ -30,15 +31,7 @@ Scope = Literal[
     "session", "turn", "tool"
 ]  # hits by session; one by one; one by one, of tool calls and results alone
 turns_shown: Final = 3  # of one session
-_MATCHED: Final = "SELECT id FROM rows JOIN found USING (hash)"
-_SCORED: Final = "SELECT id, score FROM rows JOIN found USING (hash)"
-_SHOWN: Final = """
-SELECT session, id, turn, hash, role, epoch_us(created_us) FROM (
-    SELECT session, id, hash, role, created_us, wanted,
-        count(*) FILTER (kind = 'message') OVER (PARTITION BY session ORDER BY step) AS turn
-    FROM steps JOIN rows USING (id)
-) WHERE wanted ORDER BY session, turn
-"""
+matches_counted_max: Final = 10_000  # to count more would cost a common word many times its answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +62,15 @@ class Found:
 class Answer:
     """What a search found: what is shown, in how many sessions something was found, and how many turns match in all of them.
 
-    `withheld`: turns that no words could find, since only their metadata is known; 0 where no words were asked for.
+    `withheld`: turns that no words could find, since only their metadata is known; 0 where no words were asked for. `more`:
+    there are more matches than were counted; `matches` is then a lower bound, and `sessions` is not known.
     """
 
     found: tuple[Found, ...]
-    sessions: int
+    sessions: int | None
     matches: int
     withheld: int
+    more: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,126 +87,131 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class _Group:
-    """A chosen session (its place in Chosen) and the ids of the turns found in it, best first."""
+    """A chosen session (its place in Chosen), how many of its turns match, and the rows of those to show, best first."""
 
     place: int
+    matches: int
     turns: tuple[int, ...]
-    score: float  # of the best
-    scores: tuple[float, ...] = ()  # of each turn
-
-    @property
-    def scored(self) -> Iterator[tuple[int, float]]:
-        """Each turn with its score."""
-        return zip(self.turns, self.scores, strict=True)
 
 
-def search(source: Source, asked: Asked, words: Words, texts: Texts, paths: Paths | None = None) -> Answer:
+@dataclass(frozen=True, slots=True)
+class _Matches:
+    """Turns that match, each with the place of its session in Chosen and its score."""
+
+    rows: Numbers
+    places: Numbers
+    scores: NDArray[np.float64]
+    more: bool
+
+    @classmethod
+    def of(cls, chosen: Chosen, owners: Numbers, ranked: Ranked) -> "_Matches":
+        """Those that a chosen session shows."""
+        places = owners[chosen.catalog.segment[ranked.rows]]
+        shown = places != nowhere
+        return cls(ranked.rows[shown], places[shown], ranked.scores[shown], ranked.more)
+
+    def of_places(self, wanted: NDArray[np.int64], position: Numbers) -> "dict[int, list[int]]":
+        """By place, the rows: best first; of equal score the latest of the path first."""
+        some = np.isin(self.places, wanted)
+        rows, places = self.rows[some], self.places[some]
+        order = np.lexsort((-position[rows], -self.scores[some], places))
+        rows, places = rows[order], places[order]
+        rising = np.sort(wanted)
+        edges = np.searchsorted(places, rising), np.searchsorted(places, rising, side="right")
+        return {int(place): rows[a:b].tolist() for place, a, b in zip(rising, *edges, strict=True)}
+
+
+def search(
+    source: Source, asked: Asked, words: Words, texts: Texts, catalog: Catalog | None = None
+) -> Answer:
     """Sessions that pass the filter and, where words are asked for, have turns that match. UsageError for a bad query.
 
     Turns as a scope need words.
 
-    `paths`: those of this very source, from a process that searches it again and again.
+    `catalog`: of this very source, from a process that searches it again and again.
     """
     text = asked.chosen.text
     query = parse_words(text) if text is not None else None
-    chosen = choose(source, asked.chosen, asked.clock, asked.names, paths)
-    in_tools = asked.scope == "tool"
+    if query is None and asked.scope != "session":
+        raise UsageError("a search for turns needs words", hint="give words, or leave the scope out")
+    chosen = choose(source, asked.chosen, asked.clock, asked.names, catalog)
     if query is None:
-        if asked.scope != "session":
-            raise UsageError("a search for turns needs words", hint="give words, or leave the scope out")
-        groups = _all_of(chosen)
-    else:
-        groups = _grouped(chosen, _scores(source, query, words, asked.order, in_tools=in_tools))
-    sessions, matches = len(groups), sum(len(group.turns) for group in groups)
-    if asked.scope != "session":
-        groups = [_Group(one.place, (turn,), score) for one in groups for turn, score in one.scored]
-    ordered = sorted(groups, key=_key_of(asked.order, chosen))
-    shown = _shown(source, chosen, ordered[: asked.limit], query, texts, in_tools=in_tools)
-    withheld = texts.wordless() if query is not None else 0
-    return Answer(tuple(shown), sessions, matches, withheld)
+        everything = np.arange(len(chosen.numbers))
+        ordered = _ordered(chosen, asked.order, everything)[: asked.limit]
+        return Answer(tuple(shown_sessions(chosen, ordered.tolist(), texts)), len(everything), 0, 0)
+    found = _found(chosen, query, words, asked)
+    matched = np.unique(found.places).astype(np.int64)
+    groups = _groups(chosen, found, _ordered(chosen, asked.order, matched, found)[: asked.limit], asked)
+    shown = tuple(_shown(chosen, groups, query, texts, in_tools=asked.scope == "tool"))
+    if found.more or len(found.rows) > matches_counted_max:
+        matches = min(len(found.rows), matches_counted_max)
+        return Answer(shown, None, matches, texts.wordless(), more=True)
+    return Answer(shown, len(matched), len(found.rows), texts.wordless())
 
 
-def shown_sessions(source: Source, chosen: Chosen, places: Sequence[int], texts: Texts) -> Iterator[Found]:
+def shown_sessions(chosen: Chosen, places: Sequence[int], texts: Texts) -> Iterator[Found]:
     """Some of the chosen sessions, by their place, as a search without words shows them."""
-    groups = [_Group(place, (), 0.0) for place in places]
-    return _shown(source, chosen, groups, None, texts, in_tools=False)
+    return _shown(chosen, [_Group(place, 0, ()) for place in places], None, texts, in_tools=False)
 
 
-def _ids(source: Source, hashes: Iterable[bytes]) -> list[int]:
-    table = pa.table({"hash": pa.array(hashes, pa.binary())})
-    with source.engine.table("found", table):
-        return [node for (node,) in source.engine.all(_MATCHED)]
+def _found(chosen: Chosen, query: Query, words: Words, asked: Asked) -> _Matches:
+    """The matches, or as many as decide the answer."""
+    owners, in_tools = owners_of(chosen), asked.scope == "tool"
+    if asked.order == "relevance":
+        return _Matches.of(chosen, owners, words.ranked(query, in_tools=in_tools))
+    if asked.order == "date" and isinstance(words, HastyWords):
+        newest = words.newest(query, owners, asked.limit, matches_counted_max, in_tools=in_tools)
+        return _Matches.of(chosen, owners, Ranked(newest.rows, np.zeros(len(newest.rows)), newest.more))
+    rows = words.find(query, in_tools=in_tools)
+    return _Matches.of(chosen, owners, Ranked(rows, np.zeros(len(rows)), more=False))
 
 
-def _scores(source: Source, query: Query, words: Words, order: Order, *, in_tools: bool) -> dict[int, float]:
-    """Matching rows; their scores where the order asks for them."""
-    if order != "relevance":
-        return dict.fromkeys(_ids(source, words.find(query, in_tools=in_tools)), 0.0)
-    ranked = words.ranked(query, in_tools=in_tools)
-    columns = {"hash": [row[0] for row in ranked], "score": [row[1] for row in ranked]}
-    schema = pa.schema([("hash", pa.binary()), ("score", pa.float64())])
-    with source.engine.table("found", pa.table(columns, schema=schema)):
-        return dict(source.engine.all(_SCORED))
+def _groups(chosen: Chosen, found: _Matches, places: NDArray[np.int64], asked: Asked) -> list[_Group]:
+    """What is shown of some sessions, in their order; where turns are the scope, one for each, at most so many."""
+    turns = found.of_places(places, chosen.catalog.position)
+    if asked.scope == "session":
+        return [
+            _Group(place, len(turns[place]), tuple(turns[place][:turns_shown])) for place in places.tolist()
+        ]
+    each = [_Group(place, 1, (turn,)) for place in places.tolist() for turn in turns[place]]
+    if asked.order == "relevance":
+        scores = dict(zip(found.rows.tolist(), found.scores.tolist(), strict=True))
+        each.sort(key=lambda group: (-scores[group.turns[0]], group.place))
+    return each[: asked.limit]
 
 
-def _all_of(chosen: Chosen) -> list[_Group]:
-    return [_Group(place, (), 0.0) for place in range(len(chosen.numbers))]
-
-
-def _grouped(chosen: Chosen, scores: Mapping[int, float]) -> list[_Group]:
-    """Matches by session, best first, then the latest of the path first."""
-    forest, owners = chosen.paths.forest, owners_of(chosen)
-    turns: dict[int, list[int]] = {}
-    for node in scores:
-        segment = forest.segment[node]
-        if segment != nowhere and owners[segment] != nowhere:
-            turns.setdefault(owners[segment], []).append(node)
-    groups = []
-    for place, nodes in turns.items():
-        nodes.sort(key=lambda node: (-scores[node], -forest.position[node]))
-        groups.append(_Group(place, tuple(nodes), scores[nodes[0]], tuple(scores[node] for node in nodes)))
-    return groups
-
-
-def _key_of(order: Order, chosen: Chosen) -> Callable[[_Group], tuple[float, int]]:
-    """Places count newest first, so they are both the order by date and the tie-break of the others."""
-    amounts: dict[Order, Callable[[_Group], float]] = {
-        "date": lambda _: 0,
-        "relevance": lambda group: group.score,
-        "cost": lambda group: _path_of(chosen, group).whole.cost_usd_micro,
-        "duration": lambda group: _path_of(chosen, group).whole.duration_us or 0,
-        "tokens": lambda group: _path_of(chosen, group).whole.tokens.total,
-    }
-    amount = amounts[order]
-    return lambda group: (-amount(group), group.place)
+def _ordered(
+    chosen: Chosen, order: Order, places: NDArray[np.int64], found: _Matches | None = None
+) -> NDArray[np.int64]:
+    """Rising places, best first. They count newest first, so they are both the order by date and the tie-break of the others."""
+    if order in {"cost", "duration", "tokens"}:
+        best = chosen.catalog.amounts[order][chosen.numbers]
+    elif order == "relevance" and found is not None:
+        best = np.full(len(chosen.numbers), -np.inf)
+        np.maximum.at(best, found.places, found.scores)
+    else:
+        return places
+    return places[np.lexsort((places, -best[places]))]
 
 
 # ── showing ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _shown(
-    source: Source,
-    chosen: Chosen,
-    groups: Sequence[_Group],
-    query: Query | None,
-    texts: Texts,
-    *,
-    in_tools: bool,
+    chosen: Chosen, groups: Sequence[_Group], query: Query | None, texts: Texts, *, in_tools: bool
 ) -> Iterator[Found]:
-    hits = _hits(source, chosen, groups)
+    turns = {row: chosen.catalog.turn(row) for group in groups for row in group.turns}
     prompts = {group.place: _path_of(chosen, group).whole.prompts for group in groups}
-    wanted = {bytes.fromhex(hit.node) for hit in hits.values()}
+    wanted = {turn.hash for turn in turns.values()}
     wanted.update(prompt for hashes in prompts.values() for prompt in hashes)
     said = dict(texts.every(wanted)) if wanted else {}
     phrases = query.sought if query is not None else ()
     for group in groups:
-        found = sorted((hits[node] for node in group.turns[:turns_shown]), key=lambda hit: hit.turn)
-        marked = [
-            replace(hit, snippet=snippet_of(_seen(said.get(bytes.fromhex(hit.node), ""), in_tools), phrases))
-            for hit in found
-        ]
+        some = sorted((turns[row] for row in group.turns), key=lambda turn: turn.number)
+        snippets = (snippet_of(_seen(said.get(turn.hash, ""), in_tools), phrases) for turn in some)
+        hits = tuple(map(_hit, some, snippets))
         title = title_of(unmarked(said.get(prompt, "")) for prompt in reversed(prompts[group.place]))
-        yield Found(facts_of(_path_of(chosen, group)), title, len(group.turns), tuple(marked))
+        yield Found(facts_of(_path_of(chosen, group)), title, group.matches, hits)
 
 
 def _seen(text: str, in_tools: bool) -> str:  # noqa: FBT001 - its one caller's own word
@@ -219,36 +219,9 @@ def _seen(text: str, in_tools: bool) -> str:  # noqa: FBT001 - its one caller's 
     return told_and_tools(text)[1] if in_tools else unmarked(text)
 
 
-def _hits(source: Source, chosen: Chosen, groups: Sequence[_Group]) -> dict[int, Hit]:
-    """The turns to show, by the id of their row, without their text. Each is shown in one session only."""
-    wanted: dict[int, set[int]] = {}
-    for group in groups:
-        if group.turns:
-            wanted.setdefault(group.place, set()).update(group.turns[:turns_shown])
-    columns: dict[str, list[Any]] = {"session": [], "step": [], "id": [], "wanted": []}
-    for place, nodes in wanted.items():
-        for step, node in enumerate(_nodes_down_to(chosen, place)):
-            for name, value in zip(columns, (place, step, node, node in nodes), strict=True):
-                columns[name].append(value)
-    schema = pa.schema(
-        [("session", pa.int64()), ("step", pa.int64()), ("id", pa.int64()), ("wanted", pa.bool_())]
-    )
-    with source.engine.table("steps", pa.table(columns, schema=schema)):
-        return {
-            node: Hit(node_hash.hex(), turn, role, rfc3339(at_us), Snippet("", ()))
-            for _, node, turn, node_hash, role, at_us in source.engine.stream(_SHOWN)
-        }
-
-
-def _nodes_down_to(chosen: Chosen, place: int) -> list[int]:
-    """The path of a chosen session, root first."""
-    paths = chosen.paths
-    node, way = paths.forest.leaf[paths.known[chosen.numbers[place]].segment], []
-    while node != nowhere:
-        way.append(node)
-        node = paths.parents[node]
-    return way[::-1]
+def _hit(turn: Turn, snippet: Snippet) -> Hit:
+    return Hit(turn.hash.hex(), turn.number, turn.role, rfc3339(turn.at_us), snippet)
 
 
 def _path_of(chosen: Chosen, group: _Group) -> Path:
-    return chosen.paths.known[chosen.numbers[group.place]]
+    return chosen.paths.known[int(chosen.numbers[group.place])]

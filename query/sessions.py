@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 from typing import Final
 
+import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from crypto.errors import UsageError
 from query.moments import rfc3339
@@ -123,7 +125,7 @@ def _of_session(head: Head, alias: str) -> bool:
     return head.harness_session is not None and head.harness_session.startswith(alias)
 
 
-def totals(source: Source, among: list[int] | None = None) -> Totals:
+def totals(source: Source, among: NDArray[np.int64] | None = None) -> Totals:
     """What all nodes used, or those of some rows (by id)."""
     if among is None:
         [(nodes, *used, cost, unpriced)] = source.engine.all(_TOTALS)

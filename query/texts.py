@@ -36,6 +36,7 @@ class Texts:
     source: Source
     unread: dict[str, TapesError] = field(default_factory=dict)  # by the pack's name
     _away: StoreError | None = None
+    _wordless: int | None = None
 
     def every(self, wanted: set[bytes]) -> Iterator[tuple[bytes, str]]:
         """(hash, text) of the wanted nodes, each at most once; a node in which nothing was said is left out."""
@@ -48,9 +49,10 @@ class Texts:
 
     def wordless(self) -> int:
         """How many turns of other devices are metadata only: no search finds them, which answers must say."""
-        device = self.source.client.identity.device_id if self.source.client else None
-        [(turns,)] = self.source.engine.all(_WORDLESS, [device])
-        return int(turns)
+        if self._wordless is None:
+            device = self.source.client.identity.device_id if self.source.client else None
+            [(self._wordless,)] = self.source.engine.all(_WORDLESS, [device])
+        return self._wordless
 
     def of_local(self, wanted: Iterable[bytes]) -> Iterator[tuple[bytes, str]]:
         """(hash, text) of the nodes that the local store has; the text may be empty."""

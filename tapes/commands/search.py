@@ -102,7 +102,7 @@ def _fields(asked: Asked, answer: Answer, unread: list[str], ranked_newest: int 
             }
             for one in answer.found
         ],
-        "total": {"sessions": answer.sessions, "matches": answer.matches},
+        "total": {"sessions": answer.sessions, "matches": answer.matches, "more": answer.more},
         "unread": unread,
         "withheld": answer.withheld,
     }

@@ -5,7 +5,9 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TypeVar
 
+from query.catalog import Catalog
 from query.index import IndexBroken, remove_index
+from query.indexed import Indexed
 from query.indexing import index_key, open_current
 from query.scan import Scan
 from query.texts import Texts
@@ -50,4 +52,4 @@ def _ask_index(desk: Desk, texts: Texts, ask: Callable[[Words], _T], tell: Tell 
         nullcontext(tell) if tell is not None else progress(desk.run.out) as told,
         open_current(index_path(desk), index_key(desk.identity), texts, desk.run.out.warn, told) as index,
     ):
-        return ask(index)
+        return ask(Indexed.of(index, Catalog(texts.source)))

@@ -64,7 +64,7 @@ class Screen:
         self.names = names
         self.worker: Worker | None = None
         self._found: tuple[Found, ...] = ()
-        self._sessions = 0
+        self._sessions: int | None = 0
         self._cursor = 0
         self._marked: dict[str, None] = {}  # in the order they were marked
         self._message = "opening …"
@@ -110,7 +110,7 @@ class Screen:
                 self._list(listing.found, listing.sessions)
         self._app.invalidate()
 
-    def _list(self, found: tuple[Found, ...], sessions: int) -> None:
+    def _list(self, found: tuple[Found, ...], sessions: int | None) -> None:
         """The cursor stays with its session, if that is still there."""
         under = self._under()
         ids = [one.session.id for one in found]

@@ -10,7 +10,7 @@ from query.search import Found, Hit
 from query.snippets import Snippet
 from tapes.render import figures
 from tapes.render.safe import safe_line
-from tapes.render.session_list import counted
+from tapes.render.session_list import shown_of
 
 HELP: Final = "Tab marks · Enter prints ids · ↑↓ PgUp PgDn move · Esc leaves"
 _project_columns: Final = 14
@@ -81,7 +81,7 @@ def _inline(text: str) -> str:
     return f"{' ' if text[:1].isspace() else ''}{core}{' ' if core and text[-1:].isspace() else ''}"
 
 
-def status(shown: int, sessions: int, marked: int) -> str:
+def status(shown: int, sessions: int | None, marked: int) -> str:
     """How many there are."""
-    many = f"{shown} of {counted(sessions)}" if shown < sessions else counted(sessions)
+    many = shown_of(shown, sessions)
     return many + (f" · {marked} marked" if marked else "")

@@ -10,7 +10,7 @@ from query.search import Answer, Asked, Found, Hit
 from query.snippets import Snippet
 from tapes.render import figures
 from tapes.render.safe import safe, safe_line
-from tapes.render.session_list import counted
+from tapes.render.session_list import counted, shown_of
 from tapes.render.tables import Column, plain_lines
 
 _COLUMNS: Final = (
@@ -80,10 +80,12 @@ def answer_line(answer: Answer, asked: Asked, ranked_newest: int | None) -> str:
 def _amount(answer: Answer, asked: Asked) -> str:
     shown = len(answer.found)
     turns = f"{answer.matches} matching turn" + ("s" if answer.matches != 1 else "")
+    if answer.more and asked.order != "relevance":  # which says by itself how many it looked at
+        turns = f"over {turns}"
     if asked.scope != "session":
         of = f"{shown} of {turns}" if shown < answer.matches else turns
-        return f"{of} in {counted(answer.sessions)}"
-    many = f"{shown} of {counted(answer.sessions)}" if shown < answer.sessions else counted(shown)
+        return of if answer.sessions is None else f"{of} in {counted(answer.sessions)}"
+    many = shown_of(shown, answer.sessions)
     return f"{many}, {turns}" if asked.chosen.text else many
 
 

@@ -42,6 +42,13 @@ def counted(sessions: int) -> str:
     return f"{sessions} session" + ("s" if sessions != 1 else "")
 
 
+def shown_of(shown: int, sessions: int | None) -> str:
+    """How many are shown of how many; None: of more than were counted."""
+    if sessions is None:
+        return f"{counted(shown)} of more"
+    return f"{shown} of {counted(sessions)}" if shown < sessions else counted(sessions)
+
+
 def totals_line(totals: Totals) -> str:
     """Every node counted once, however many sessions it is part of."""
     tokens = sum(_classes(totals.tokens))

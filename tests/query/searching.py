@@ -5,8 +5,10 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
+from query.catalog import Catalog
 from query.grammar import parse_line
 from query.index import WordIndex
+from query.indexed import Indexed
 from query.indexing import open_current
 from query.moments import Clock
 from query.scan import Scan
@@ -67,8 +69,8 @@ def asking(local: LocalStore | None, client: Client | None, index: Path | None) 
         if index is None:
             yield Desk(source, texts, Scan(texts), notices)
             return
-        with open_current(index, KEY, texts, notices.append, lambda *_: None) as words:
-            yield Desk(source, texts, words, notices)
+        with open_current(index, KEY, texts, notices.append, lambda *_: None) as opened:
+            yield Desk(source, texts, Indexed.of(opened, Catalog(source)), notices)
 
 
 class Desk:
@@ -93,5 +95,5 @@ class Desk:
     @property
     def index(self) -> WordIndex:
         """The words, where they are an index."""
-        assert isinstance(self.words, WordIndex)
-        return self.words
+        assert isinstance(self.words, Indexed)
+        return self.words.index
