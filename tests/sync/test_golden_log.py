@@ -16,17 +16,19 @@ from store.names import slot_name
 from sync.drafts import open_sealed_field
 from sync.keychain import Keychain
 from sync.validity import LogPoint, MemoryInRam, Verdict, judge
+from tests.golden.make_kits_log import plain_kits
 from tests.golden.make_log import plain_roster
 
 GOLDEN = json.loads((Path(__file__).parent.parent / "golden" / "log" / "log.json").read_text())
+KITS = json.loads((Path(__file__).parent.parent / "golden" / "log" / "kits.json").read_text())
 CHAPTER = (Path(__file__).parent.parent.parent / "docs" / "formats.md").read_text()
 SLOTS = [slot.encode() for slot in GOLDEN["slots"]]
 
 
-def folded() -> list[Verdict]:
-    """The golden log, judged from nothing."""
+def folded(slots: list[bytes] = SLOTS) -> list[Verdict]:
+    """The golden log, or another, judged from nothing."""
     verdicts, point, memory = [], LogPoint(), MemoryInRam()
-    for seq, data in enumerate(SLOTS):
+    for seq, data in enumerate(slots):
         verdicts.append(judge(point, memory, seq, data))
         point = verdicts[-1].point
     return verdicts
@@ -42,6 +44,27 @@ def test_the_golden_log_folds_as_it_did() -> None:
     assert point.roster is not None
     assert GOLDEN["head"] == point.prev.hex()
     assert GOLDEN["roster"] == plain_roster(point.roster)
+
+
+def test_the_golden_log_of_kits_folds_as_it_did() -> None:
+    """A recovery, a rekey and junk that was asked about: the same kits count, the same devices stand, the same requests wait."""
+    verdicts = folded([slot.encode() for slot in KITS["slots"]])
+    point = verdicts[-1].point
+    roster = point.roster
+
+    assert KITS["void"] == [seq for seq, verdict in enumerate(verdicts) if verdict.commit is None]
+    assert roster is not None
+    assert point.prev is not None
+    assert (KITS["head"], KITS["roster"]) == (point.prev.hex(), plain_roster(roster))
+    assert KITS["kits"] == plain_kits(roster)
+    kit, former = (
+        Keychain([unpack_secret_keys(bytes.fromhex(KITS[name]))])
+        for name in ("kit_seeds", "former_kit_seeds")
+    )
+    assert KITS["team_keys"] == [kit.at(roster, roster.team_space, n).key.hex() for n in (1, 2, 3)]
+    assert KITS["team_keys"][1] == former.at(roster, roster.team_space, 2).key.hex()
+    with pytest.raises(KeyNeeded):
+        former.at(roster, roster.team_space, 3)
 
 
 def test_the_golden_keys_open_as_they_did() -> None:

@@ -1,16 +1,16 @@
-"""Random histories of a team against the model of tests/sync/team_machine.py."""
+"""Random histories of a team against the model of tests/sync/team_machine.py and team_keys.py."""
 
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from tests.faults.worlds import impatient
-from tests.sync.team_machine import TeamMachine
+from tests.sync.team_keys import TeamWithKeys
 
 
 def run(examples: int, steps: int) -> None:
     run_state_machine_as_test(
-        TeamMachine,
+        TeamWithKeys,
         settings=settings(
             max_examples=examples,
             stateful_step_count=steps,
