@@ -2,10 +2,11 @@
 
 A turn belongs to the day of its `created_at`; turns without one are counted apart and in no period. A session belongs to the
 period in which it ended. A replayed or re-logged call counts once, for the member who committed it first (query/rules.py).
+What members publish of sessions that the team cannot read is of UTC days, and stands in the day of that date.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from functools import reduce
 from operator import add
@@ -18,6 +19,7 @@ from query.paths import Tokens
 from query.sessions import Session, list_sessions
 from query.source import Source
 from store.facts import micros
+from store.stats import StatsDay, StatsUse
 
 days_max: Final = 3660
 group_members_min: Final = 3  # a group of fewer people says what one of them did
@@ -35,7 +37,8 @@ WITH dated AS (
 SELECT
     CASE WHEN grouping(day) = 0 THEN 'day' WHEN grouping(model) = 0 THEN 'model' WHEN grouping(project) = 0 THEN 'project'
         WHEN grouping(member) = 0 THEN 'member' ELSE 'whole' END AS kind,
-    current, day, coalesce(model, project, lower(hex(member))) AS name, count(DISTINCT member) AS members,
+    current, day, coalesce(model, project, lower(hex(member))) AS name,
+    list(DISTINCT lower(hex(member))) FILTER (member IS NOT NULL) AS members,
     count(*) FILTER (kind = 'message'), coalesce(sum(input_uncached), 0), coalesce(sum(cache_read), 0),
     coalesce(sum(cache_write), 0), coalesce(sum(output), 0), coalesce(sum(cost_usd_micro), 0),
     count(*) FILTER (cost_source = 'unpriced'), coalesce(sum(tool_calls), 0), coalesce(sum(tool_errors), 0)
@@ -51,6 +54,7 @@ WHERE withheld AND kind = 'message' AND counted AND created_us >= first AND crea
 """
 
 
+_KINDS: Final = ("whole", "day", "model", "project", "member")
 _NO_TOKENS: Final = Tokens(0, 0, 0, 0)
 
 
@@ -141,7 +145,27 @@ class TeamStats:
     projects: tuple[GroupUse, ...]
     members: tuple[GroupUse, ...]
     undated_turns: int
+    publishing: "Publishing | None"  # where the team is asked about
     withheld_turns: int  # of the current period: counted, and nobody can read what was said
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What members publish: by member (hex id) and day. `members` are those in the team, `publishing` those who do at all."""
+
+    days: Sequence[tuple[str, StatsDay]] = ()
+    members: int = 0
+    publishing: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Publishing:
+    """How many of the team's members publish, and how much of the current period is only known by that."""
+
+    members: int
+    publishing: int
+    sessions: int
+    use: Use
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,8 +182,11 @@ class Ask:
     fold_small: bool = False
 
 
-def team_stats(source: Source, ask: Ask) -> TeamStats:
-    """The numbers. ValueError for fewer than 1 or more than `days_max` days, and for members with `fold_small`."""
+def team_stats(source: Source, ask: Ask, told: Told | None = None) -> TeamStats:
+    """The numbers; `told` is added to those of the team.
+
+    ValueError for fewer than 1 or more than `days_max` days, and for members with `fold_small`.
+    """
     if not 1 <= ask.days <= days_max or (ask.by_member and ask.fold_small):
         raise ValueError(f"1 to {days_max} days, and members or folded groups")
     spans = _Spans.of(ask)
@@ -168,6 +195,7 @@ def team_stats(source: Source, ask: Ask) -> TeamStats:
         for row in source.engine.stream(_GROUPS, [ask.team_only]):
             found.take(row)
         [(withheld,)] = source.engine.all(_WITHHELD, [ask.team_only])
+    publishing = found.add_told(told or Told(), spans) if ask.team_only else None
     [(undated,)] = source.engine.all(_UNDATED, [ask.team_only])
     sessions = [s for s in list_sessions(source).sessions if not ask.team_only or s.space == "team"]
     ended = [[s for s in sessions if spans.period_of(s) is current] for current in (False, True)]
@@ -181,6 +209,7 @@ def team_stats(source: Source, ask: Ask) -> TeamStats:
         projects=_ranked(found.named("project"), fold=ask.fold_small),
         members=_ranked(found.named("member"), fold=False) if ask.by_member else (),
         undated_turns=undated,
+        publishing=publishing,
         withheld_turns=withheld,
     )
 
@@ -225,13 +254,41 @@ class _Groups:
     """The query's rows, by what they are about; (kind, current, day or name)."""
 
     uses: dict[tuple[str, bool, Any], Use] = field(default_factory=dict)
-    members: dict[tuple[str, bool, Any], int] = field(default_factory=dict)
+    members: dict[tuple[str, bool, Any], set[str]] = field(default_factory=dict)
+    sessions: dict[tuple[str, bool, Any], int] = field(default_factory=dict)  # published ones
 
     def take(self, row: tuple[Any, ...]) -> None:
         kind, current, day, name, members, turns, *sums = row
         key = (kind, current, day if kind == "day" else name)
         self.uses[key] = Use(turns, Tokens(*sums[:4]), *sums[4:])
-        self.members[key] = members
+        self.members[key] = set(members or ())
+
+    def add_told(self, told: Told, spans: "_Spans") -> Publishing:
+        """Add published days that lie in one of the periods."""
+        numbers = {day.isoformat(): number for number, day in enumerate(spans.days)}
+        half = len(spans.days) // 2
+        whole = Publishing(told.members, told.publishing, 0, Use())
+        for member, day in told.days:
+            number = numbers.get(day.day)
+            if number is None:
+                continue
+            current = number >= half
+            for key in (("whole", current, None), ("day", current, number)):
+                self.sessions[key] = self.sessions.get(key, 0) + day.sessions
+            for told_use in day.uses:
+                use = _use_told(told_use)
+                names = (None, number, told_use.model, told_use.project, member)
+                for kind, name in zip(_KINDS, names, strict=True):
+                    self._add((kind, current, name), use, member)
+                if current:
+                    whole = replace(whole, use=whole.use + use)
+            if current:
+                whole = replace(whole, sessions=whole.sessions + day.sessions)
+        return whole
+
+    def _add(self, key: tuple[str, bool, Any], use: Use, member: str) -> None:
+        self.uses[key] = self.uses.get(key, Use()) + use
+        self.members.setdefault(key, set()).add(member)
 
     def use(self, kind: str, current: bool, name: object) -> Use:  # noqa: FBT001 - part of a key
         return self.uses.get((kind, current, name), Use())
@@ -239,7 +296,7 @@ class _Groups:
     def named(self, wanted: str) -> list[GroupUse]:
         """The groups of a kind that were used in the current period."""
         return [
-            GroupUse(name, self.members[kind, current, name], use, self.use(kind, False, name))
+            GroupUse(name, len(self.members[kind, current, name]), use, self.use(kind, False, name))
             for (kind, current, name), use in self.uses.items()
             if kind == wanted and current
         ]
@@ -250,8 +307,8 @@ def _period(days: Sequence[date], ended: Sequence[Session], found: _Groups, *, c
     return PeriodStats(
         first_day=days[0],
         last_day=days[-1],
-        sessions=len(ended),
-        members=found.members.get(("whole", current, None), 0),
+        sessions=len(ended) + found.sessions.get(("whole", current, None), 0),
+        members=len(found.members.get(("whole", current, None), ())),
         use=found.use("whole", current, None),
         cost_per_session=_spread(session.cost_usd_micro for session in ended),
         seconds_per_session=_spread(seconds for seconds in durations if seconds is not None),
@@ -265,7 +322,19 @@ def _days(spans: _Spans, ended: Sequence[Session], found: _Groups) -> Iterator[D
     for number in range(half, len(spans.days)):
         starts_us, ends_us = micros_of(spans.starts[number]), micros_of(spans.starts[number + 1])
         sessions = sum(starts_us <= end < ends_us for end in ends)
+        sessions += found.sessions.get(("day", True, number), 0)
         yield DayActivity(spans.days[number], sessions, found.use("day", True, number))
+
+
+def _use_told(told: StatsUse) -> Use:
+    return Use(
+        told.turns,
+        Tokens(told.input_uncached, told.cache_read, told.cache_write, told.output),
+        told.cost_usd_micro,
+        told.unpriced_turns,
+        told.tool_calls,
+        told.tool_errors,
+    )
 
 
 def _ranked(groups: Iterable[GroupUse], *, fold: bool) -> tuple[GroupUse, ...]:

@@ -167,6 +167,12 @@ class Push(Stored):
     type: Literal["push"]
 
 
+class StatsPublished(Stored):
+    """The commit's object tells what its device used where the team cannot read."""
+
+    type: Literal["stats_published"]
+
+
 Event = Annotated[
     Genesis
     | Epoch
@@ -182,6 +188,7 @@ Event = Annotated[
     | Left
     | RoleSet
     | GcFence
+    | StatsPublished
     | Push,
     Field(discriminator="type"),
 ]

@@ -369,7 +369,7 @@ def _keys(keys: events.Keys) -> PublicKeys:
     return PublicKeys(bytes.fromhex(keys.ed25519), bytes.fromhex(keys.x25519))
 
 
-def _push(roster: Roster, _event: events.Push, _author: Author) -> Roster:
+def _push(roster: Roster, _event: events.Push | events.StatsPublished, _author: Author) -> Roster:
     return roster
 
 
@@ -392,5 +392,6 @@ _RULES: dict[type[events.Event], Callable[[Roster, Any, Author], Roster]] = {
     events.Left: _left,
     events.RoleSet: _role_set,
     events.GcFence: _gc_fence,
+    events.StatsPublished: _push,
     events.Push: _push,
 }

@@ -13,7 +13,7 @@ from store.commits import ObjectRef, name_of
 from store.names import PREFIX_OF_KIND, ObjectKind
 from sync.replica import Replica
 
-KINDS: Final[tuple[ObjectKind, ...]] = ("manifest", "pack")  # in byte order of their prefixes
+KINDS: Final[tuple[ObjectKind, ...]] = ("manifest", "pack", "stats")  # in byte order of their prefixes
 _OBJECT: Final = re.compile(r"[a-z]+/([0-9]{12})/([0-9a-f]{64})\Z")
 
 

@@ -33,6 +33,7 @@ class SyncReport:
     pulled_manifests: int = 0
     pulled_nodes: int = 0
     fetched_frames: int = 0
+    published_days: int = 0  # days of private sessions told to the team as numbers
     skipped: list[tuple[str, str]] = field(default_factory=list)  # (node hash, why it stays local)
     notices: list[str] = field(default_factory=list)
     broken: list[VerificationFailed] = field(default_factory=list)

@@ -57,6 +57,17 @@ class PendingManifest:
 
 
 @dataclass(frozen=True, slots=True)
+class PublishedObject:
+    """An object of published stats, and where the commit that names it stands."""
+
+    ref: ObjectRef
+    seq: int
+    space: bytes
+    epoch: int
+    device: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Synced:
     """What a space has of a node: the largest output count, and whether its bytes are there or its metadata only."""
 
@@ -75,6 +86,9 @@ class JudgedSlot:
     prev: bytes | None
 
 
+_OF_NO_ROSTER = ("push", "stats_published")  # events that change nobody's rights or keys
+
+
 def _slot_row(
     slot: JudgedSlot,
 ) -> tuple[int, bytes, str | None, int, bytes | None, bytes | None, bytes | None, int, bytes]:
@@ -83,7 +97,7 @@ def _slot_row(
         slot.seq,
         slot.sha256,
         slot.verdict.void_reason,
-        int(commit is not None and any(event.type != "push" for event in commit.events)),
+        int(commit is not None and any(event.type not in _OF_NO_ROSTER for event in commit.events)),
         slot.prev,
         bytes.fromhex(commit.device) if commit else None,
         bytes.fromhex(commit.id) if commit else None,
@@ -251,6 +265,14 @@ class Replica:
                 if ref.kind == "manifest"
             ],
         )
+        self._db.executemany(
+            "INSERT INTO published(seq, sha256, base, bytes, space, epoch, device) VALUES (?,?,?,?,?,?,?)",
+            [
+                (seq, digest, ref.base, ref.bytes, *_place_of(commit))
+                for seq, commit, ref, digest in named
+                if ref.kind == "stats"
+            ],
+        )
 
     # ── the judge's memory ──────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -340,6 +362,17 @@ class Replica:
         """Manifests of a space, of slots below `before`, that this replica could not take in, in log order."""
         query = f"{_MANIFEST} WHERE state IN ('pending', 'refused', 'given up') AND seq < ? AND space = ? ORDER BY seq"
         return [_pending_manifest(row) for row in self._db.execute(query, (before, space))]
+
+    def published(self) -> list[PublishedObject]:
+        """Objects of published stats, in log order."""
+        rows = self._db.execute(
+            "SELECT seq, sha256, base, bytes, space, epoch, device FROM published ORDER BY seq"
+        )
+        return [
+            PublishedObject(ObjectRef(kind="stats", base=base, sha256=sha256.hex(), bytes=size), *place)
+            for seq, sha256, base, size, *rest in rows
+            for place in [(seq, *rest)]
+        ]
 
     def manifests_of(self, seq: int) -> list[str]:
         """Digests of the manifests that slot `seq` names."""

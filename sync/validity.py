@@ -232,24 +232,35 @@ def _require_both_epochs(roster: Roster, started: set[bytes], member: bytes) -> 
 
 
 def _check_objects(roster: Roster, memory: Memory, commit: Commit, *, admits_author: bool) -> None:
-    """Objects come with a push and only so; newly named ones lie behind the fence, where gc does not delete."""
-    pushes = any(isinstance(event, events.Push) for event in commit.events)
-    if pushes and admits_author:
+    """Objects come with the event that is about them; newly named ones lie behind the fence, where gc does not delete."""
+    if commit.objects and admits_author:
         raise Refused("genesis, join and recovery carry no push")
-    if pushes != any(ref.kind == "manifest" for ref in commit.objects) or (commit.objects and not pushes):
-        raise Refused("a push names its manifest, and nothing else names objects")
+    _check_kinds(roster, commit)
     if len({ref.sha256 for ref in commit.objects}) != len(commit.objects):
         raise Refused("names an object twice")
     for ref in commit.objects:
-        if ref.kind not in ("pack", "manifest"):
+        if ref.kind not in ("pack", "manifest", "stats"):
             raise Refused(f"format 0 has no {ref.kind} objects")
         if ref.base >= commit.seq:
             raise Refused("names an object with a base ahead of the log")
         if ref.base < roster.fence and not memory.is_named(ref):
             raise Refused("newly names an object from before the fence")
     space = roster.spaces[bytes.fromhex(commit.space)]
-    if pushes and not space.newest.wraps.keys() <= roster.recipients(space):
+    if commit.objects and not space.newest.wraps.keys() <= roster.recipients(space):
         raise Refused("pushes under an epoch that somebody without the right can open")
+
+
+def _check_kinds(roster: Roster, commit: Commit) -> None:
+    """What each event brings: a push its manifest, packs and texts; published stats one object, for the whole team."""
+    pushes = any(isinstance(event, events.Push) for event in commit.events)
+    published = sum(isinstance(event, events.StatsPublished) for event in commit.events)
+    kinds = [ref.kind for ref in commit.objects]
+    if pushes != ("manifest" in kinds) or (not pushes and set(kinds) - {"stats"}):
+        raise Refused("a push names its manifest, and nothing else names objects")
+    if published > 1 or kinds.count("stats") != published:
+        raise Refused("published stats are one object, and nothing else names one")
+    if published and bytes.fromhex(commit.space) != roster.team_space:
+        raise Refused("publishes stats to somebody else than the team")
 
 
 def _check_leaves(commit: Commit) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 
 from crypto import leaves
-from crypto.errors import KeyNeeded, VerificationFailed
+from crypto.errors import FormatBroken, KeyNeeded, VerificationFailed
 from store.blobs import BlobInfo
 from store.commits import ObjectRef
 from store.frames import OpenFrame
@@ -31,6 +31,7 @@ from sync.budget import EVERYTHING, Bounds, Budget, slots_in_turn
 from sync.client import Client
 from sync.drafts import open_sealed_field
 from sync.providers import Progress, ProgressSeen
+from sync.published import read_stats
 from sync.pull import open_kept, read_leaves
 from sync.replica import PendingManifest
 from sync.validity import LogPoint, MemoryInRam, Verdict, judge
@@ -248,6 +249,19 @@ class _Verification:
         key = self.client.keychain.at(self.client.roster, space, commit.epoch)
         if ref.kind == "pack":
             self._pack(ref, open_pack(key, data, name), name)
+        elif ref.kind == "stats":
+            self._stats(ref, seq, data)
+
+    def _stats(self, ref: ObjectRef, seq: int, data: bytes) -> None:
+        """Open it, and the sealed field beside it. Numbers that cannot be are their author's doing: left out, and said."""
+        self._sealed_field(seq)
+        for each in self.client.replica.published():
+            if (each.seq, each.ref) == (seq, ref):
+                try:
+                    read_stats(self.client, each, data)
+                except FormatBroken as lie:
+                    self.report.notices.append(Finding(lie.obj, f"{lie.problem}: left out"))
+                self.report.count("published_stats")
 
     def _pack(self, ref: ObjectRef, frames: Iterable[tuple[FrameEntry, OpenFrame]], name: str) -> None:
         """Re-hash every node, and keep each one's commitment for its manifest row."""

@@ -85,6 +85,12 @@ SETTINGS: Final = (
         "full",
         per_project=True,
     ),
+    Setting(
+        "team.publish_stats",
+        "what the team's totals say of your private sessions: nothing, numbers, or numbers by project",
+        ("off", "totals", "by-project"),
+        "off",
+    ),
     Setting("keys.vault", "where device keys rest; decided by `tapes init`", ("os", "file"), "file"),
     Setting("ui.color", "colours in the terminal", ("auto", "always", "never"), "auto"),
 )

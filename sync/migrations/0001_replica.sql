@@ -40,6 +40,16 @@ CREATE TABLE manifests (
 CREATE INDEX manifests_by_state ON manifests (state, seq);
 -- Only what was taken in is asked for by digest: a bootstrap, where all are pending, pays nothing.
 CREATE INDEX manifests_applied ON manifests (sha256) WHERE state = 'applied';
+-- Objects of published stats, one row per naming like manifests.
+CREATE TABLE published (
+    seq INTEGER PRIMARY KEY,
+    sha256 BLOB NOT NULL,
+    base INTEGER NOT NULL,
+    bytes INTEGER NOT NULL,
+    space BLOB NOT NULL,
+    epoch INTEGER NOT NULL,
+    device BLOB NOT NULL
+);
 -- The attempt under way: at most one row.
 CREATE TABLE journal (seq INTEGER NOT NULL, data BLOB NOT NULL);
 -- Tags are keyed hashes: they tell nobody who lacks this device's key what the team has.

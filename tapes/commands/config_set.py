@@ -11,6 +11,9 @@ from tapes.commands.context import Flags, begin, no_flags
 from tapes.config import Value
 
 _CONSEQUENCE: Final = {
+    "off": "At the next sync what was published is taken back; who read it before has read it.",
+    "totals": "From the next sync on, the team sees what your private sessions use per day and model; nothing that was said.",
+    "by-project": "From the next sync on, the team sees what your private sessions use per day, model and project's name.",
     "full": "From the next sync on, what was said goes along: also that of turns whose metadata is there already.",
     "metadata": "From the next sync on, only metadata is pushed; what was said in turns pushed before stays pushed.",
     "team": "From the next sync on, the whole team can read these conversations, their earlier turns included.",
@@ -39,7 +42,7 @@ def config_set(
         run.out.answer("config-set", {"key": key, "value": now.shown, "origin": now.origin})
     else:
         run.out.say(f"{key} = {Value(key, value, 'file').shown}")
-    if key.startswith(("default-visibility", "sync.content")):
+    if key.startswith(("default-visibility", "sync.content", "team.publish_stats")):
         run.out.say(_CONSEQUENCE[value])
     return 0
 

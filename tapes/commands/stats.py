@@ -13,6 +13,7 @@ from query.stats import Ask, TeamStats, Use, days_max, team_stats
 from tapes.commands.context import Flags, begin, no_flags
 from tapes.commands.desk import Desk
 from tapes.commands.names import names_of
+from tapes.commands.publishing import told_to
 from tapes.render.dashboard import plain_stats, stats_csv, stats_md, terminal_stats
 from tapes.render.output import write
 
@@ -44,7 +45,8 @@ def stats(
     run = begin(flags)
     with Desk(run) as desk:
         source = desk.source()
-        found, names = team_stats(source, ask), names_of(source.client)
+        told = told_to(source.client, run.out.warn) if team and source.client else None
+        found, names = team_stats(source, ask, told), names_of(source.client)
     if flags.json:
         run.out.answer("stats", stats_fields(found))
     elif csv or md:

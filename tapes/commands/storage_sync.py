@@ -10,6 +10,7 @@ from sync.providers import Progress, SyncReport
 from tapes.commands.context import Flags, Run, begin, no_flags
 from tapes.commands.desk import Desk
 from tapes.commands.joining import forget_strangers_log, team_of_one
+from tapes.commands.publishing import publish_own
 from tapes.commands.standing import hybrid, standing
 from tapes.progress import progress
 from tapes.render import figures
@@ -48,6 +49,8 @@ def _sync(desk: Desk, *, full: bool, dry_run: bool) -> tuple[SyncReport, dict[st
             tell(at.step, at.done, at.total)
 
         report = provider.sync(full=full, dry_run=dry_run, progress=told)
+        if not dry_run and not report.broken:
+            report.published_days = publish_own(desk)
     return report, standing(desk, provider.sync_status())
 
 
@@ -67,6 +70,7 @@ def _answer(run: Run, report: SyncReport, fields: dict[str, Any], *, dry_run: bo
                     "manifests": report.pulled_manifests,
                     "nodes": report.pulled_nodes,
                 },
+                "published_days": report.published_days,
                 "skipped": [{"hash": node, "reason": reason} for node, reason in report.skipped],
                 "notices": report.notices,
                 "findings": [{"object": each.obj, "problem": each.problem} for each in report.broken],

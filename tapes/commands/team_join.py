@@ -12,8 +12,10 @@ from sync.membership import Bucket, join, team_name
 from tapes.commands.context import Flags, Run, begin, no_flags
 from tapes.commands.desk import Desk
 from tapes.commands.joining import forget_strangers_log
+from tapes.commands.prompts import ask, can_ask
 from tapes.commands.storage_configure import save_bucket
 
+_PUBLISH: Final = "team.publish_stats"
 _ONE_OF: Final = "tapes team join LINK, or --link-file FILE, or - to read it from stdin"
 
 
@@ -35,6 +37,7 @@ def team_join(
         forget_strangers_log(desk)
         name = _join(desk, invite, bucket)
     save_bucket(run, bucket)
+    _ask_to_publish(run)
     if flags.json:
         run.out.answer("team-join", {"team_id": invite.team.hex(), "name": name, "bucket": bucket.url})
     else:
@@ -57,6 +60,20 @@ def _join(desk: Desk, invite: InviteLink, bucket: Bucket) -> str | None:
     else:
         join(client, invite)
     return team_name(client)
+
+
+def _ask_to_publish(run: Run) -> None:
+    """Whether the team's totals may hold this member's private sessions; whoever was not asked publishes nothing."""
+    if not can_ask(run) or run.config.get(_PUBLISH).origin != "default":
+        return
+    run.out.say(
+        "Your sessions are private. The team's totals may still hold what they use: no words, no names of sessions."
+    )
+    answer = ask(run, "Publish totals of private sessions? [off/totals/by-project, default off]").lower()
+    if answer in {"totals", "by-project"}:
+        run.config.set({_PUBLISH: answer})
+    else:
+        run.out.say(f"Nothing is published. Later: tapes config set {_PUBLISH} totals")
 
 
 def _link_text(run: Run, link: str | None, link_file: Path | None) -> str:

@@ -166,6 +166,11 @@ def _notes(found: TeamStats) -> Iterator[str]:
     yield "Costs are list prices of each call's day, not your bill."
     if found.current.use.unpriced_turns:
         yield f"{found.current.use.unpriced_turns} model calls have no known price and are in no cost."
+    if (told := found.publishing) is not None:
+        yield (
+            f"{told.publishing} of {told.members} members publish totals of private sessions; the numbers hold"
+            f" {told.sessions} such sessions, {told.use.turns} turns (by UTC day)."
+        )
     if found.undated_turns:
         yield f"{found.undated_turns} turns have no time and are in no period."
     if found.withheld_turns:

@@ -54,6 +54,8 @@ def sync_lines(report: SyncReport, fields: Mapping[str, Any]) -> Iterator[str]:
         f"pulled {report.pulled_nodes} turns in {report.pulled_manifests} pushes of others,"
         f" pushed {report.pushed_nodes} turns in {report.pushed_commits} of our own"
     )
+    if report.published_days:
+        yield f"published the totals of {report.published_days} days of private sessions to the team"
     requests, moved = fields["requests"], fields["bytes"]
     asked = ", ".join(f"{number} {kind}" for kind, number in requests.items() if number)
     yield f"{asked or 'no'} requests; {figures.size(moved['up'])} up, {figures.size(moved['down'])} down"

@@ -12,6 +12,7 @@ from sync.providers import Progress, SyncReport
 from tapes.commands.context import Flags, Run, begin
 from tapes.commands.desk import Desk
 from tapes.commands.joining import forget_strangers_log, team_of_one
+from tapes.commands.publishing import publish_own
 from tapes.commands.standing import hybrid
 from tapes.watching.importing import closes, interval_of
 from tapes.watching.rounds import Done
@@ -55,6 +56,8 @@ class Syncing:
             step(f"{at.step} {at.done}" + (f" of {at.total}" if at.total else ""))
 
         report = provider.sync(progress=told)
+        if not report.broken:
+            report.published_days = publish_own(desk)
         self._tell(run, report)
         if report.broken:
             raise report.broken[0]

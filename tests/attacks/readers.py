@@ -27,6 +27,7 @@ from store.names import link_name
 from store.node_parse import node_from_bytes
 from store.packs import bytes_reader, open_pack, read_footer, scan_frames
 from store.segments import read_segment
+from store.stats import check_stats_author, open_stats
 from sync.linking import LinkCode, _opened, parse_code
 from sync.links import parse_link
 from sync.membership import Bucket
@@ -110,6 +111,12 @@ def _manifest(data: bytes, _: Path) -> object:
     manifest = open_manifest(TEAM_KEY, data, "manifest")
     check_author(manifest, MEMBER, DEVICE, "manifest")
     return manifest.table.to_pylist()  # every value is looked at: a lying offset may hide until then
+
+
+def _stats(data: bytes, _: Path) -> object:
+    stats = open_stats(TEAM_KEY, data, "stats")
+    check_stats_author(stats, DEVICE, 1_790_000_000_000, "stats")
+    return [use.cost_usd_micro for day in stats.days for use in day.uses]
 
 
 def _resealed(kind: Kind, read: Read) -> Read:
@@ -201,6 +208,8 @@ READERS = {
     "inside manifest": Reader(
         _resealed(Kind.MANIFEST, _manifest), inside(Kind.MANIFEST, "manifest.bin"), 300
     ),
+    "stats": Reader(_stats, golden("stats.bin")),
+    "inside stats": Reader(_resealed(Kind.STATS, _stats), inside(Kind.STATS, "stats.bin"), 300),
     "segment": Reader(lambda data, _: read_segment(data, "segment"), kept("segment*")),
     "commit": Reader(_commit, kept("commit-*"), 300),
     "slot": Reader(_judged, kept("commit-*"), 60, refuses=False),

@@ -13,6 +13,7 @@ from store.frames import seal_frame
 from store.manifest_schema import rows_table
 from store.manifests import open_manifest, seal_manifest
 from store.nodes import node_to_bytes
+from store.stats import StatsDay, StatsUse, encode_stats, seal_stats
 from store.texts import searchable_text
 from tests.sealing_keys import (
     DEVICE,
@@ -30,6 +31,29 @@ TALKS = {
     "talk": [make_turn(number) for number in range(3)],
     "other": [make_turn(0, "other", "snowman \u2603, face \U0001f600")],
 }
+STATS_DAYS = [
+    StatsDay(
+        day="2026-02-14",
+        sessions=2,
+        uses=[
+            StatsUse(
+                model=model,
+                project=project,
+                turns=4,
+                input_uncached=10,
+                cache_read=20,
+                cache_write=30,
+                output=40,
+                cost_usd_micro=1_500_000,
+                unpriced_turns=1,
+                tool_calls=3,
+                tool_errors=1,
+            )
+            for project, model in ((None, None), ("alpha", "claude-x"), ("snowman \u2603", None))
+        ],
+    ),
+    StatsDay(day="2026-02-16", sessions=0, uses=[]),
+]
 TINY_NODES = [b'{"hash":"00"}', b'{"hash":"01"}']
 
 
@@ -69,6 +93,7 @@ def make() -> None:
         "manifest": plain_rows(open_manifest(TEAM_KEY, manifest, "golden").table),
         "text": texts,
     }
+    write("stats.bin", seal_stats(TEAM_KEY, encode_stats(DEVICE, "by-project", STATS_DAYS)))
     write("frame.bin", seal_frame(TEAM_KEY, digest("talk"), TINY_NODES))
     write("pack.bin", pack.data)
     write("manifest.bin", manifest)

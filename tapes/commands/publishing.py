@@ -1,0 +1,60 @@
+"""Published stats at the command line: telling this device's after a sync, and asking for everybody's."""
+
+from collections.abc import Callable
+from hashlib import sha256
+from typing import Final, cast
+
+from query.private_use import private_days
+from query.source import open_source
+from query.stats import Told
+from store.stats import Level
+from sync.client import Client
+from sync.published import owes_nothing, publish, published
+from tapes.commands.desk import Desk
+
+growth_wait_ms: Final = 6 * 3_600_000  # at most some four objects a day of a device at work
+_NOTE: Final = "stats-looked-at"
+_day_ms: Final = 86_400_000
+
+
+def publish_own(desk: Desk) -> int:
+    """Tell the team what is due, after a push, as the home's only writer; the number of days told.
+
+    What was looked at is remembered only afterwards: a kill before that looks again.
+    """
+    level, client = cast("Level", desk.run.config.text("team.publish_stats")), desk.client
+    if owes_nothing(client, level):
+        return 0
+    looked_at = _state(desk, level)
+    if client.replica.note(_NOTE) == looked_at:
+        return 0
+    visibility = desk.run.config.visibility
+    with open_source(desk.local, client) as source:
+        days = private_days(
+            source,
+            client.identity.device_id,
+            lambda project: visibility(project) == "private",
+            by_project=level == "by-project",
+        )
+    told = publish(client, level, days, growth_wait_ms=growth_wait_ms)
+    client.replica.set_note(_NOTE, looked_at)
+    return told
+
+
+def _state(desk: Desk, level: Level) -> str:
+    """What the numbers depend on, cheaply: own turns, settings, and once in a growth period whatever others pushed."""
+    visibility, now_ms = desk.run.config.visibility, desk.client.committer.now_ms()
+    projects = sorted(f"{visibility(project)} {project!r}" for project in desk.local.projects())
+    parts = [level, str(desk.local.last_change()), str(now_ms // growth_wait_ms), *projects]
+    return sha256("\n".join(parts).encode()).hexdigest()
+
+
+def told_to(client: Client, warn: Callable[[str], None]) -> Told:
+    """What members publish, for the dashboard; what cannot be read is said."""
+    found, roster = published(client), client.roster
+    for problem in dict.fromkeys(found.unread):
+        warn(f"published stats left out: {problem}")
+    active = {member.id for member in roster.active_members()}
+    publishing = {roster.devices[device].member for device, level in found.levels.items() if level != "off"}
+    days = [(roster.devices[device].member.hex(), day) for (device, _), day in found.days.items()]
+    return Told(days, len(active), len(active & publishing))
