@@ -33,6 +33,8 @@ def ask_again(client: Client) -> list[str]:
     for space, epoch, broken in list(_unopened(client)):
         if not _asked(client.roster, client, space, epoch):
             client.commit(lambda context, at=(space, epoch): _asking(context, client, *at))  # type: ignore[misc]
+        if _broken(client, client.roster, space, epoch) is None:
+            continue  # the key came while we wanted to ask
         said.append(f"{broken.message}; {_outlook(client, space, epoch)}")
     return said
 
@@ -74,11 +76,13 @@ def _unopened(client: Client) -> Iterator[tuple[bytes, int, TapesError]]:
             continue
         epochs = {len(space.epochs), *(pending.epoch for pending in waiting if pending.space == space.id)}
         note = f"epochs-opened-{space.id.hex()}"
-        if client.replica.note(note) is None:
+        walked = client.replica.note(note) is not None
+        if not walked:
             epochs.add(1)
         found = next(((n, e) for n in sorted(epochs) if (e := _broken(client, roster, space.id, n))), None)
         if found is None:
-            client.replica.set_note(note, "1")
+            if not walked:
+                client.replica.set_note(note, "1")
             continue
         epoch, broken = found
         while epoch < len(space.epochs) and (above := _broken(client, roster, space.id, epoch + 1)):
