@@ -9,6 +9,9 @@ frame_raw_bytes_min = 256 * KIB  # a frame is closed once it holds this much
 frame_raw_bytes_max = 1 * MIB  # never exceeded, except by one node alone
 frame_stored_bytes_max = node_bytes_max + 2 * MIB  # incompressible node, its length prefix, seal overhead
 zstd_level_push = 3
+quick_json_bytes_max = (
+    1 * MIB
+)  # orjson takes twelve times a text to parse it: above, the standard library reads
 
 # Packs (DESIGN §2)
 pack_bytes_target = 16 * MIB

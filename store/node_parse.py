@@ -9,11 +9,10 @@ import orjson
 from crypto.errors import FormatBroken
 from store.canonical import check_depth
 from store.eras import ERAS, era_of, is_hash
-from store.limits import MIB, node_bytes_max
+from store.limits import node_bytes_max, quick_json_bytes_max
 from store.nodes import Cost, Json, Node, Source, Usage
 
 node_depth_max: Final = 500  # half of CPython's stack: the verdict must not depend on who calls
-exact_bytes_max: Final = MIB
 count_max: Final = 2**63 - 1  # tokens and micro-USD are 64-bit in SQLite, Parquet and DuckDB
 
 _T = TypeVar("_T")
@@ -64,7 +63,7 @@ def _parse_exact(data: bytes) -> Json | None:
     beyond 64 bits; comparing what it writes back costs less than a look at every pair. Parsing takes it twelve times the size in
     memory: a large text goes the strict way.
     """
-    if len(data) > exact_bytes_max:
+    if len(data) > quick_json_bytes_max:
         return None
     try:
         value = orjson.loads(data)

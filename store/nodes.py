@@ -10,6 +10,8 @@ from typing import Any
 
 import orjson
 
+from store.limits import quick_json_bytes_max
+
 Json = Any  # a decoded JSON value
 
 
@@ -108,7 +110,7 @@ def exact_bytes(fields: dict[str, Json]) -> bytes | None:
     """
     try:
         data = orjson.dumps(fields)
-        return data if orjson.loads(data) == fields else None
+        return data if len(data) <= quick_json_bytes_max and orjson.loads(data) == fields else None
     except (
         TypeError,
         ValueError,
