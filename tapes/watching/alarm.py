@@ -34,6 +34,14 @@ class Alarm:
     clocks: Clocks = field(default_factory=Clocks)
     look_seconds: float = look_seconds
     _called: threading.Event = field(default_factory=threading.Event)
+    _seen: tuple[int, int] | None = None
+
+    def __post_init__(self) -> None:
+        self.look()
+
+    def look(self) -> None:
+        """The settings are about to be read: a change from now on ends the next wait, however soon it comes."""
+        self._seen = _signature(self.settings)
 
     def call(self) -> None:
         """Wake the waiter now, or, if it is at work, right after."""
@@ -43,14 +51,13 @@ class Alarm:
         """Wait so long, or until something else is a reason; which one it was."""
         due = self.clocks.monotonic() + seconds
         ahead = self._ahead()
-        before = _signature(self.settings)
         while (left := due - self.clocks.monotonic()) > 0:
             if self._called.wait(min(left, self.look_seconds)):
                 self._called.clear()
                 return "called"
             if self._ahead() - ahead >= slept_seconds_min:
                 return "slept"
-            if _signature(self.settings) != before:
+            if _signature(self.settings) != self._seen:
                 return "changed"
         return "due"
 

@@ -105,6 +105,7 @@ class Rounds:
     def _round(self) -> TapesError | None:
         self._state.change(self.name, doing="working", step="", next_try_at=None)
         self._rounds += 1
+        self._alarm.look()
         try:
             self._last = self._job(self._step)
         except TapesError as error:

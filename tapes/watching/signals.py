@@ -6,23 +6,30 @@ the signal's number into a pipe, and no code of ours runs inside a handler.
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from types import FrameType
-from typing import Final
+from typing import Any, Final
 
+Handler = Callable[[int, FrameType | None], Any] | int | signal.Handlers | None
 _WANTED: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 class Signals:
     """The signals that came, in their order."""
 
-    def __init__(self, pipe: int) -> None:
+    def __init__(self, pipe: int, before: Mapping[int, Handler]) -> None:
         self._pipe = pipe
+        self._before = before
 
     def next(self) -> int:
         """Wait for the next one."""
         return os.read(self._pipe, 1)[0]
+
+    def let_through(self) -> None:
+        """From now on SIGTERM and SIGINT end the process as usual. SIGHUP still does not: a closing terminal sends several."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._before[number])
 
 
 @contextmanager
@@ -31,9 +38,9 @@ def caught() -> Iterator[Signals]:
     out, into = os.pipe()
     os.set_blocking(into, False)
     before = signal.set_wakeup_fd(into, warn_on_full_buffer=False)
-    handlers = {number: signal.signal(number, _nothing) for number in _WANTED}
+    handlers: dict[int, Handler] = {number: signal.signal(number, _nothing) for number in _WANTED}
     try:
-        yield Signals(out)
+        yield Signals(out, handlers)
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)

@@ -58,7 +58,8 @@ class Watch:
                 except TapesError:
                     self._stop(started)
                     raise
-            return self._stop(started)  # with the usual handlers again: a second Ctrl-C ends it at once
+                signals.let_through()  # a second Ctrl-C ends it at once
+                return self._stop(started)
 
     def _until_told(self, signals: Signals) -> None:
         in_terminal = os.isatty(sys.stderr.fileno())

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -153,6 +154,7 @@ def test_watch_sync_and_search_beside_each_other(ada: Person) -> None:
     log = GrowingLog.of(ada)
     commands = [["storage", "sync"], ["search", "test*"], ["import", "claude"]]
     with watching(ada) as hers:
+        hers.until_rounds("import", 1)
         for _ in range(2):
             log.grow(10)
             hers.running.send_signal(signal.SIGHUP)  # its own round begins with theirs
@@ -205,8 +207,10 @@ def test_a_closed_terminal_ends_the_watch(ada: Person) -> None:
     state = ada.home / "watching.json"
     until(lambda: state.exists() and "waiting" in state.read_text(), what="the first rounds")
     GrowingLog.of(ada).grow()
-    os.close(ours)
-    running.send_signal(signal.SIGHUP)
+    os.close(ours)  # the kernel sends SIGHUP, and a shell sends another
+    for _ in range(3):
+        running.send_signal(signal.SIGHUP)
+        time.sleep(0.05)
 
     assert 0 == running.wait(60)
     assert None is not json.loads(state.read_text())["ended_at"]

@@ -93,6 +93,11 @@ def test_a_changed_settings_file_and_a_call_end_the_wait(tmp_path: Path) -> None
     alarm = _Machine(events={1010.0: lambda _: path.unlink()}).alarm(path)
     assert "changed" == alarm.wait(900)
 
+    alarm.look()
+    path.write_text("written between the reading of the settings and the wait")
+    assert "changed" == alarm.wait(900)
+
+    alarm.look()
     alarm.call()
     assert ["called", "due"] == [alarm.wait(900), alarm.wait(5)]
 
