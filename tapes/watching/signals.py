@@ -34,7 +34,10 @@ class Signals:
 
 @contextmanager
 def caught() -> Iterator[Signals]:
-    """SIGTERM, SIGINT and SIGHUP go to the queue as long as the block runs; only in the main thread."""
+    """SIGTERM, SIGINT and SIGHUP go to the queue as long as the block runs; only in the main thread.
+
+    Afterwards SIGHUP is ignored: the process is about to end, and a closing terminal must not make a failure of it.
+    """
     out, into = os.pipe()
     os.set_blocking(into, False)
     before = signal.set_wakeup_fd(into, warn_on_full_buffer=False)
@@ -42,8 +45,9 @@ def caught() -> Iterator[Signals]:
     try:
         yield Signals(out, handlers)
     finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, handlers[number])
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
         signal.set_wakeup_fd(before)
         os.close(out)
         os.close(into)
