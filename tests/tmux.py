@@ -40,7 +40,16 @@ class Pane:
         """Keys by tmux's names (Tab, Enter, Escape, C-c, Down), anything else letter for letter."""
         for key in keys:
             named = re.fullmatch(r"Tab|BTab|Enter|Escape|Up|Down|PageDown|PageUp|C-.", key)
-            self._tmux("send-keys", "-t", "pane", *([] if named else ["-l"]), key)
+            self._tmux("send-keys", "-t", "pane", *([] if named else ["-l"]), _escaped(key))
+
+    def press_until(self, key: str, pattern: str) -> str:
+        """A key, again and again until the screen shows the pattern: who listens to it may not have begun."""
+        until = time.monotonic() + seconds_max
+        while not re.search(pattern, screen := self.screen()):
+            assert time.monotonic() < until, f"{key} never brought {pattern!r}:\n{screen}"
+            self.type(key)
+            time.sleep(0.3)
+        return screen
 
     def resize(self, columns: int, rows: int) -> None:
         """As a window that is dragged."""
@@ -57,6 +66,11 @@ class Pane:
             assert time.monotonic() < until, f"never showed {pattern!r}:\n{screen}"
             time.sleep(0.02)
         return screen
+
+
+def _escaped(key: str) -> str:
+    """A semicolon at the end of a word would end tmux's own command."""
+    return f"{key[:-1]}\\;" if key.endswith(";") else key
 
 
 @contextmanager

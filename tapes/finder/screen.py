@@ -4,8 +4,7 @@ It is drawn on the terminal itself, never on stdout: that carries the ids, and m
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Final, TextIO
+from typing import Final
 
 from prompt_toolkit.application import Application, get_app
 from prompt_toolkit.buffer import Buffer
@@ -33,6 +32,7 @@ from query.search import Found
 from tapes.finder.view import HELP, preview, rows, status
 from tapes.finder.worker import Broken, Message, Reply, Told, Worker
 from tapes.render.safe import safe_line
+from tapes.terminal import Channels
 
 beside_columns_min: Final = 110  # on narrower screens the preview stands below the list
 escape_seconds_max: Final = 0.05  # an Esc that no sequence follows by then is the key itself
@@ -46,15 +46,6 @@ _STYLE: Final = Style.from_dict(
         "problem": "ansired",
     }
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Channels:
-    """The terminal that the finder is drawn on and typed into. `plain`: without colours."""
-
-    keys: TextIO
-    screen: TextIO
-    plain: bool
 
 
 class Screen:
