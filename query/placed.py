@@ -7,11 +7,11 @@ from typing import Any, Final
 from crypto.errors import TapesError, VerificationFailed
 from query.source import Source
 from store.commits import ObjectRef
-from store.names import object_name
-from store.node_parse import node_from_bytes
 from store.nodes import Node
-from store.packs import FramePlace, frame_name, open_placed_frame
+from store.packs import FramePlace
+from sync import placed_frames
 from sync.client import Client
+from sync.placed_frames import ReadFrame
 from sync.replica import PendingManifest
 
 # The columns of the view `stored` that make a Place (query/rules.py).
@@ -54,23 +54,12 @@ def pack_of(source: Source, place: Place) -> tuple[Client, PendingManifest, Obje
     return client, manifest, found[0]
 
 
-def read_frame(source: Source, place: Place) -> tuple[tuple[bytes, ...], str]:
-    """The stored nodes of a place's frame, and what errors call it."""
-    client, manifest, ref = pack_of(source, place)
-    frame = place.frame
-    name = object_name("pack", ref.base, ref.sha256)
-    sealed = client.cache.frame(ref, frame.offset, frame.length, frame.sha256.hex())
-    key = client.keychain.at(client.roster, manifest.space, manifest.epoch)
-    return open_placed_frame(key, frame, sealed, name).nodes, frame_name(name, frame)
+def read_frame(source: Source, place: Place) -> ReadFrame:
+    """A place's frame."""
+    client, manifest, _ = pack_of(source, place)
+    return placed_frames.read_frame(client, manifest, place.pack, place.frame)
 
 
-def checked_node(node_hash: str, place: Place, nodes: Sequence[bytes], name: str) -> Node:
+def checked_node(node_hash: str, place: Place, frame: ReadFrame) -> Node:
     """The node at its place in an opened frame, if it is what its row says: a row is only a member's word."""
-    if place.index >= len(nodes):
-        raise VerificationFailed(name, f"has no node {place.index}, where a manifest puts {node_hash}")
-    node = node_from_bytes(nodes[place.index], f"{name} node {place.index}")
-    if node.hash != node_hash:
-        raise VerificationFailed(name, f"has node {node.hash} where a manifest puts {node_hash}")
-    if place.verified and not node.verified:
-        raise VerificationFailed(name, f"the content of node {node.hash} does not have that hash")
-    return node
+    return placed_frames.node_at(frame, place.index, node_hash, verified=place.verified)

@@ -112,13 +112,13 @@ class Texts:
             self._leave(first, self._away)
             return
         try:
-            nodes, name = read_frame(self.source, first)
+            frame = read_frame(self.source, first)
         except _PROBLEMS as problem:
             self._leave(first, problem)  # one lost object must not end everybody's search
             return
         for node_hash, place in placed:
             try:
-                yield node_hash, searchable_text(checked_node(node_hash.hex(), place, nodes, name))
+                yield node_hash, searchable_text(checked_node(node_hash.hex(), place, frame))
             except VerificationFailed as lie:  # one member's junk
                 self._leave(place, lie)
 

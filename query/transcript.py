@@ -23,6 +23,7 @@ from store.node_parse import node_from_bytes
 from store.nodes import Cost, Node, Usage
 from store.nodes import Source as Found
 from store.packs import FramePlace
+from sync.placed_frames import ReadFrame
 
 _STEPS: Final = f"""
 SELECT rows.hash, rows.parent, seq, device, stop_reason, input_uncached, cache_read, cache_write, output, cache_write_1h,
@@ -98,14 +99,14 @@ class _Reader:
     def far(self, steps: Sequence[tuple[_Step, Place]]) -> dict[str, Node]:
         """Nodes of one frame. Without the bucket, local copies do: a laptop on a train still shows its own sessions."""
         try:
-            nodes, name = read_frame(self._source, steps[0][1])
+            frame = read_frame(self._source, steps[0][1])
         except StoreError:
             copies = {step.hash: self._local(step.hash)[0] for step, _ in steps}
             here = {node_hash: node for node_hash, node in copies.items() if node is not None}
             if len(here) < len(copies):
                 raise
             return here
-        return {step.hash: _checked(step, place, nodes, name) for step, place in steps}
+        return {step.hash: _checked(step, place, frame) for step, place in steps}
 
     def _unplaced(self, step: _Step) -> Node | None:
         """A node that only the local store can have; None where even that lacks what some commit speaks of."""
@@ -123,10 +124,10 @@ class _Reader:
         return node_from_bytes(data, f"local node {node_hash}", bytes_max=local_node_bytes_max), len(data)
 
 
-def _checked(step: _Step, place: Place, nodes: Sequence[bytes], name: str) -> Node:
-    node = checked_node(step.hash, place, nodes, name)
+def _checked(step: _Step, place: Place, frame: ReadFrame) -> Node:
+    node = checked_node(step.hash, place, frame)
     if node.parent_hash != step.parent:
-        raise VerificationFailed(name, f"node {node.hash} has another parent than its manifest says")
+        raise VerificationFailed(frame.name, f"node {node.hash} has another parent than its manifest says")
     return _with_metadata(node, step) if place.elsewhere else node
 
 

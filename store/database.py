@@ -13,6 +13,7 @@ from typing import Final
 from crypto.errors import StoreError, UsageError
 from store.database_errors import busy_seconds_max, sqlite_errors
 
+IN_MEMORY: Final = Path("(memory)")  # what messages call a database that is in no file
 _HEADER_BYTES = 100
 _MAGIC = b"SQLite format 3\0"
 _wal_retry_seconds: Final = 0.02
@@ -54,6 +55,21 @@ def connect(path: Path, kind: DatabaseKind) -> sqlite3.Connection:
         except BaseException:
             db.close()
             raise
+    return db
+
+
+def connect_in_memory(kind: DatabaseKind) -> sqlite3.Connection:
+    """As `connect`, of a database that is nowhere but in this process and ends with it."""
+    db = open_in_memory()
+    _migrate(db, IN_MEMORY, kind)
+    return db
+
+
+def open_in_memory() -> sqlite3.Connection:
+    """An empty database in memory, in autocommit mode."""
+    db = sqlite3.connect(":memory:", isolation_level=None)
+    # Else a large sort spills into a file in /tmp, in plain.
+    db.execute("PRAGMA temp_store = MEMORY")
     return db
 
 

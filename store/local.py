@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from crypto.errors import FormatBroken, UsageError
-from store.database import connect
+from store.database import IN_MEMORY, connect, connect_in_memory
 from store.database_errors import sqlite_errors
 from store.eras import well_formed
 from store.facts import facts_of
@@ -40,7 +40,7 @@ _page_rows: Final = 1000  # rows read per query: memory stays bounded and no lon
 batch_nodes_max: Final = 500  # written at once
 batch_bytes_max: Final = 8 * MIB
 _keys_at_once: Final = 500  # of SQLite's 32,766 parameters of a query
-_Written = tuple[Node, bytes]
+Written = tuple[Node, bytes]
 # How a transaction begins, ends well, and is undone.
 _WHOLE: Final = ("BEGIN IMMEDIATE", "COMMIT", ["ROLLBACK"])
 _PART: Final = ("SAVEPOINT part", "RELEASE part", ["ROLLBACK TO part", "RELEASE part"])
@@ -66,6 +66,15 @@ class LocalStore:
     def open(cls, path: Path) -> Self:
         """Open the file, creating or migrating it; a file that is not ours is refused untouched (UsageError)."""
         return cls(connect(path, LOCAL_STORE), path)
+
+    @classmethod
+    def in_memory(cls) -> Self:
+        """A store in no file: it ends with this process, and nothing of it is ever written to a disk."""
+        return cls(connect_in_memory(LOCAL_STORE), IN_MEMORY)
+
+    def id(self) -> str:
+        """Which store this is, 32 random hex digits: what is remembered of one says nothing of another in its place."""
+        return str(self._run("SELECT hex(id) FROM store")[0][0])
 
     def close(self) -> None:
         """Close the file; an open transaction is rolled back."""
@@ -115,7 +124,7 @@ class LocalStore:
         """
         added = Added(0, 0, 0)
         with self.transaction():
-            for batch in _batches(map(_written, nodes)):
+            for batch in _batches(map(written, nodes)):
                 some = self._add(batch)
                 added = Added(
                     added.new + some.new, added.known + some.known, added.unverified + some.unverified
@@ -264,9 +273,9 @@ class LocalStore:
         query = "SELECT hash, stored_bytes FROM nodes WHERE stored_bytes > ? AND superseded_by IS NULL ORDER BY id"
         return self._run(query, (stored_bytes,))
 
-    def _add(self, batch: list[_Written]) -> Added:
+    def _add(self, batch: list[Written]) -> Added:
         here = self._conversations([node.hash for node, _ in batch])
-        new: dict[str, _Written] = {}
+        new: dict[str, Written] = {}
         again = []
         for node, data in batch:
             if node.hash in here or node.hash in new:
@@ -280,8 +289,9 @@ class LocalStore:
                 self._replace_usage(stored, node)
         return Added(len(new), len(again), sum(not node.verified for node, _ in new.values()))
 
-    def _insert(self, new: list[_Written]) -> None:
-        conversations = self._conversations([node.parent_hash for node, _ in new if node.parent_hash])
+    def _insert(self, new: list[Written]) -> None:
+        inside = {node.hash for node, _ in new}
+        conversations = self._begun({node.parent_hash for node, _ in new if node.parent_hash} - inside)
         ((rowid, change),) = self._run("SELECT coalesce(max(id), 0), coalesce(max(change), 0) FROM nodes")
         rows = []
         for number, (node, data) in enumerate(new, 1):
@@ -292,6 +302,10 @@ class LocalStore:
             self._db.executemany(INSERT_NODE, rows)
             texts = ((rowid + number, data) for number, (_, data) in enumerate(new, 1))
             self._db.executemany("INSERT INTO node_json VALUES (?, ?)", texts)
+
+    def _begun(self, parents: set[str]) -> dict[str, str]:
+        """The conversations that children of these nodes go on."""
+        return self._conversations(list(parents))
 
     def _conversations(self, hashes: Sequence[str]) -> dict[str, str]:
         """The conversation of those of `hashes` that are stored."""
@@ -304,9 +318,9 @@ class LocalStore:
         node = replace(
             stored, usage=better.usage, cost=better.cost, stop_reason=better.stop_reason, source=source
         )
-        _, data = _written(node)
+        _, data = written(node)
         self._run(REPLACE_USAGE, columns_of(facts_of(node), len(data)))
-        query = "UPDATE node_json SET json = ? WHERE id = (SELECT id FROM nodes WHERE hash = ?)"
+        query = "INSERT OR REPLACE INTO node_json SELECT id, ? FROM nodes WHERE hash = ?"
         self._run(query, (data, node.hash))
 
     def _successors(self, node_hash: str) -> list[str]:
@@ -334,7 +348,7 @@ def _is_better(node: Node, stored: Node) -> bool:
     return stored.usage is None or node.usage.output > stored.usage.output
 
 
-def _written(node: Node) -> _Written:
+def written(node: Node) -> Written:
     """With the bytes to store, which can be read back: an infinity or a count of 70 bits must not get in."""
     fields, name = node_to_dict(node), f"node {node.hash}"
     data = exact_bytes(fields)
@@ -349,8 +363,8 @@ def _written(node: Node) -> _Written:
     return node, data
 
 
-def _batches(written: Iterable[_Written]) -> Iterator[list[_Written]]:
-    batch: list[_Written] = []
+def _batches(written: Iterable[Written]) -> Iterator[list[Written]]:
+    batch: list[Written] = []
     size_bytes = 0
     for node, data in written:
         batch.append((node, data))

@@ -1,24 +1,22 @@
-"""Pulled objects on this device: the ciphertext they came as, named by its SHA-256, checked at every read.
+"""Pulled objects: the ciphertext they came as, named by its SHA-256, kept on a shelf and checked at every read.
 
 An accelerator: it may be deleted at any time. What differs from its name, on disk or in the bucket, is never returned.
 """
 
-import os
-from contextlib import suppress
 from hashlib import sha256
-from pathlib import Path
 
-from crypto.errors import BlobNotFound, StoreError, StoreRefused, VerificationFailed
+from crypto.errors import BlobNotFound, StoreRefused, VerificationFailed
 from store.blobs import BlobStore
 from store.commits import ObjectRef
 from store.names import object_name
+from sync.shelves import Shelf
 
 
 class ObjectCache:
     """Objects and single frames, fetched once."""
 
-    def __init__(self, root: Path, store: BlobStore) -> None:
-        self._root = root
+    def __init__(self, shelf: Shelf, store: BlobStore) -> None:
+        self._shelf = shelf
         self._store = store
 
     def whole(self, ref: ObjectRef) -> bytes:
@@ -27,7 +25,7 @@ class ObjectCache:
         if kept is not None:
             return kept
         data = self.fetch(ref)
-        self._write(ref.sha256, data)
+        self._shelf.write(ref.sha256, data)
         return data
 
     def fetch(self, ref: ObjectRef) -> bytes:
@@ -57,46 +55,25 @@ class ObjectCache:
             raise VerificationFailed(
                 name, f"the frame at byte {offset} is not the one its manifest names", hint=_LOST
             )
-        self._write(digest, data)
+        self._shelf.write(digest, data)
         return data
 
     def keep(self, digest: str, data: bytes) -> None:
         """Keep an object this device itself made."""
-        self._write(digest, data)
+        self._shelf.write(digest, data)
 
     def kept(self, digest: str) -> bytes | None:
         """An object's bytes if they are here whole; nothing is fetched."""
         return self._read(digest)
 
     def has(self, digest: str) -> bool:
-        """Whether a file of that name is here; its bytes are checked when it is read."""
-        return self._path(digest).exists()
-
-    def _path(self, digest: str) -> Path:
-        return self._root / digest[:2] / digest
+        """Whether something of that name is here; its bytes are checked when it is read."""
+        return self._shelf.has(digest)
 
     def _read(self, digest: str) -> bytes | None:
-        try:
-            data = self._path(digest).read_bytes()
-        except FileNotFoundError:
-            return None
+        data = self._shelf.read(digest)
         # Torn by a crash or rotten: as if it were not here.
-        return data if sha256(data).hexdigest() == digest else None
-
-    def _write(self, digest: str, data: bytes) -> None:
-        """Beside, then rename. Not fsynced: a torn file fails its digest and is fetched again."""
-        path = self._path(digest)
-        beside = path.with_name(f".{digest}.{os.getpid()}")
-        try:
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            beside.write_bytes(data)
-            beside.replace(path)
-        except OSError as error:
-            with suppress(OSError):  # half a file on a full disk would only keep it full
-                beside.unlink()
-            raise StoreError(
-                f"{path}: {error.strerror}", hint="free some space, or move the cache; nothing is lost"
-            ) from error
+        return data if data is not None and sha256(data).hexdigest() == digest else None
 
 
 _LOST = "restore the object from a backup or a device that pushed it; `tapes verify` lists all such objects"

@@ -20,6 +20,7 @@ from sync.log import LogReader
 from sync.replica import Replica
 from sync.roster import Roster
 from sync.segments import SegmentReader
+from sync.shelves import FolderShelf, MemoryShelf
 
 _TAG_KEY_LABEL = b"tapes/v0/local-tags"
 note_probe_passed = "probe-passed"
@@ -27,10 +28,10 @@ note_probe_passed = "probe-passed"
 
 @dataclass(frozen=True, slots=True)
 class ClientPaths:
-    """Where a client keeps its files: the replica, the ciphertext cache, evidence against a bucket."""
+    """Where a client keeps its files: the replica, the ciphertext cache (None: in memory), evidence against a bucket."""
 
     replica: Path
-    cache: Path
+    cache: Path | None
     evidence: Path
 
 
@@ -47,7 +48,7 @@ class Client:
         self.log = LogReader(store, self.replica, paths.evidence)
         self.committer = Committer(store, self.replica, self.log, identity)
         self.keychain = Keychain([identity.device])
-        self.cache = ObjectCache(paths.cache, store)
+        self.cache = ObjectCache(FolderShelf(paths.cache) if paths.cache else MemoryShelf(), store)
         self.segments = SegmentReader(store, self.replica, self.cache, self.log)
         self.log.read_ahead = self.segments.read_ahead
         self._lock = lock or HomeLock(paths.replica.with_suffix(".lock"))

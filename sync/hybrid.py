@@ -98,6 +98,10 @@ class HybridProvider(LocalProvider):
             withheld=self._client.replica.withheld_count(),
         )
 
+    def oversized(self) -> list[tuple[str, int]]:
+        """Nodes that no bucket takes: (hash, bytes)."""
+        return self._outbox.oversized()
+
     def close(self) -> None:
         """Close both the local store and the client."""
         super().close()

@@ -76,7 +76,7 @@ class Outbox:
         self._replica.set_note(_MARK + kind, f"{change} {self._fingerprint(kind, space)}")
 
     def _mark(self, kind: SpaceKind, space: bytes | None) -> int:
-        """The remembered change, or 0 when the space or anybody's visibility is not what it was then."""
+        """The remembered change, or 0 when the store, the space or anybody's visibility is not what it was then."""
         note = self._replica.note(_MARK + kind)
         if note is None or space is None:
             return 0
@@ -84,7 +84,8 @@ class Outbox:
         return int(change) if fingerprint == self._fingerprint(kind, space) else 0
 
     def _fingerprint(self, kind: SpaceKind, space: bytes) -> str:
-        """Which projects are meant for this space now: a changed setting republishes whole conversations."""
+        """Of which store, and which projects are meant for this space now: a changed setting republishes whole conversations."""
         projects = [p for p in self._local.projects() if self._visibility(p) == kind]
         meant = sorted(f"{self._content(p)} {p!r}" for p in projects)
-        return sha256("\n".join([space.hex(), repr(self._visibility(None)), *meant]).encode()).hexdigest()
+        about = [self._local.id(), space.hex(), repr(self._visibility(None)), *meant]
+        return sha256("\n".join(about).encode()).hexdigest()

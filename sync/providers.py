@@ -94,6 +94,10 @@ class SyncProvider(Provider, Protocol):
         """Only take in what others pushed."""
         ...
 
+    def is_idle(self) -> bool:
+        """Whether a sync would find nothing to do, for one GET; that the pinned head still stands is checked by `sync`."""
+        ...
+
     def sync_status(self) -> SyncStatus:
         """Where things stand, without a request."""
         ...

@@ -423,6 +423,12 @@ class Replica:
         ).fetchone()
         return Synced(row[0], bool(row[1])) if row else None
 
+    def content_there(self, space: bytes, digest: bytes) -> bool | None:
+        """Whether a space has what a node says, from whomever; None when it has not even its metadata."""
+        query = "SELECT content FROM synced WHERE tag = ?"
+        row = self._db.execute(query, (self.tag(space, digest),)).fetchone()
+        return bool(row[0]) if row else None
+
     def withheld_count(self) -> int:
         """How many nodes, each counted per space, the bucket has as metadata only."""
         count: int = self._db.execute("SELECT count(*) FROM synced WHERE content = 0").fetchone()[0]

@@ -129,7 +129,7 @@ COMMANDS: Final = (
     _Command(
         "storage set-provider",
         "storage_set_provider",
-        "Keep sessions on this device only (local), or sync them too (hybrid).",
+        "Keep sessions on this device (local), in the bucket too (hybrid), or only there (cloud).",
         "tapes storage set-provider hybrid",
     ),
     _Command(

@@ -51,7 +51,10 @@ def sync_interval_seconds(text: str) -> int:
 
 SETTINGS: Final = (
     Setting(
-        "storage.provider", "local: this laptop only; hybrid: and the bucket", ("local", "hybrid"), "local"
+        "storage.provider",
+        "local: this laptop only; hybrid: and the bucket; cloud: the bucket only",
+        ("local", "hybrid", "cloud"),
+        "local",
     ),
     Setting("storage.bucket", "s3://bucket/prefix or file:///path"),
     Setting("storage.endpoint_url", "an S3 that is not Amazon's, as https://minio.example:9000"),

@@ -100,13 +100,14 @@ def _keys(desk: Desk) -> Check:
 
 def _provider(desk: Desk) -> Check:
     bucket = desk.run.config.text("storage.bucket")
-    if desk.is_hybrid and bucket is None:
-        return Check("provider", "failed", "hybrid, without a bucket", NO_BUCKET_HINT, 2)
-    if not desk.is_hybrid:
+    provider = desk.run.config.text("storage.provider")
+    if desk.uses_bucket and bucket is None:
+        return Check("provider", "failed", f"{provider}, without a bucket", NO_BUCKET_HINT, 2)
+    if not desk.uses_bucket:
         hint = "tapes storage set-provider hybrid" if bucket else NO_BUCKET_HINT
         return Check("provider", "warning", "local: nothing leaves, or is backed up from, this device", hint)
     bare = desk.run.config.text("sync.content") == "metadata"
-    return Check("provider", "ok", f"hybrid, {bucket}" + ", metadata only: nothing that was said" * bare)
+    return Check("provider", "ok", f"{provider}, {bucket}" + ", metadata only: nothing that was said" * bare)
 
 
 def _network(desk: Desk, environ: Mapping[str, str]) -> Check:

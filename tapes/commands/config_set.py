@@ -33,6 +33,10 @@ def config_set(
     value = _stdin_line() if value == "-" else _sayable(key, value)
     if key == "storage.ca_bundle":
         check_ca_bundle(check_ca_path(value))
+    if (key, value) == ("storage.provider", "cloud"):
+        raise UsageError(
+            "what this device holds must be in the bucket first", hint="tapes storage set-provider cloud"
+        )
     run.home.prepare()
     run.config.set({key: value})
     now = run.config.get(key)

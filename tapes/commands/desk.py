@@ -1,10 +1,12 @@
 """What a command works on: local store, identity, the client of the bucket; opened when asked for, closed at the end."""
 
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Self
 
-from crypto.errors import UsageError
+from crypto.errors import PartialFailure, UsageError
 from crypto.vault import Vault, open_vault
 from query.source import Source, open_source
 from store.blobs import BlobStore
@@ -12,15 +14,33 @@ from store.local import LocalStore, local_store_path
 from store.metering import MeteredStore, Traffic
 from store.open_store import compose, open_store
 from sync.client import Client, ClientPaths
+from sync.cloud import CloudProvider
 from sync.home_lock import HomeLock
 from sync.identity import Identity
 from sync.membership import Bucket
+from sync.providers import ProgressSeen
 from tapes.commands.context import Run
 from tapes.home import read_passphrase
 from tapes.identity import load_identity
 from tapes.network import network_of
 
 NO_BUCKET_HINT = "tapes storage configure --bucket s3://bucket/prefix (or file:///path)"
+
+
+@dataclass(slots=True)
+class Taken:
+    """Where an import puts its turns, and at the end those that no bucket takes: (hash, why)."""
+
+    store: LocalStore
+    skipped: list[tuple[str, str]] = field(default_factory=list)
+
+    def judge(self) -> None:
+        """PartialFailure for turns that were not kept; to be called once the rest was reported."""
+        if self.skipped:
+            raise PartialFailure(
+                f"{len(self.skipped)} turns are too large for the bucket and were not kept",
+                [f"{node}  {reason}" for node, reason in self.skipped],
+            )
 
 
 class Desk:
@@ -46,7 +66,11 @@ class Desk:
 
     @cached_property
     def local(self) -> LocalStore:
-        """This device's own nodes."""
+        """This device's own nodes. UsageError where the provider keeps none."""
+        if self.is_cloud:
+            raise UsageError(
+                "the provider cloud keeps no turns on this device", hint="tapes storage set-provider hybrid"
+            )
         self.run.home.prepare()
         store = LocalStore.open(local_store_path(self.run.home.path))
         return self._closing.enter_context(store)
@@ -72,7 +96,7 @@ class Desk:
         home.prepare()
         bare = open_bucket(self.run, bucket)
         store, self._meter = compose(bare)
-        paths = ClientPaths(home.replica, home.cache, home.evidence)
+        paths = ClientPaths(home.replica, None if self.is_cloud else home.cache, home.evidence)
         client = Client(identity, store, paths, self._lock)
         self._closing.callback(client.close)
         return client
@@ -89,15 +113,53 @@ class Desk:
         return self.client_of(self.bucket)
 
     @property
-    def is_hybrid(self) -> bool:
+    def uses_bucket(self) -> bool:
         """Whether the bucket takes part in what is shown and done."""
-        return self.run.config.text("storage.provider") == "hybrid"
+        return self.run.config.text("storage.provider") != "local"
+
+    @property
+    def is_cloud(self) -> bool:
+        """Whether the bucket is all there is."""
+        return self.run.config.text("storage.provider") == "cloud"
+
+    @cached_property
+    def cloud(self) -> CloudProvider:
+        """The provider of a home that keeps nothing. UsageError without a bucket, KeyNeeded without identity or team."""
+        client = self.client
+        _ = client.roster
+        return CloudProvider(client, self.run.config.visibility, self.run.config.content)
+
+    @contextmanager
+    def intake(self, progress: ProgressSeen | None = None) -> Iterator[Taken]:
+        """Where imports put turns: the local store, or one in memory that is in the bucket when the block ends well."""
+        if not self.is_cloud:
+            yield Taken(self.local)
+            return
+        with self.cloud.intake(progress) as intake:
+            taken = Taken(intake.store)
+            yield taken
+        taken.skipped = intake.skipped
+        for notice in intake.notices:
+            self.run.out.warn(notice)
 
     def source(self) -> Source:
-        """All sessions: this device's own and, when there is a team, what was pulled."""
-        shares = self.is_hybrid and self.run.home.identity.exists() and self.run.config.text("storage.bucket")
+        """All sessions: this device's own and, when there is a team, what was pulled; of the cloud, as it is now."""
+        if self.is_cloud:
+            return self._closing.enter_context(open_source(None, self._fresh_client()))
+        shares = (
+            self.uses_bucket and self.run.home.identity.exists() and self.run.config.text("storage.bucket")
+        )
         source = open_source(self.local, self.client if shares else None)
         return self._closing.enter_context(source)
+
+    def _fresh_client(self) -> Client:
+        """The client, once it knows the newest commits. VerificationFailed: a list that lacks what is lost would read as all."""
+        pulled = self.cloud.pull()
+        for notice in pulled.notices:
+            self.run.out.warn(notice)
+        if pulled.broken:
+            raise pulled.broken[0]
+        return self.client
 
     def traffic(self) -> Traffic:
         """What this run asked of the bucket so far."""

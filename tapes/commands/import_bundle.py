@@ -6,8 +6,9 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from query.bundle_import import BundleImport
 from query.bundle_import import import_bundle as take_in
-from tapes.commands.context import Flags, begin, no_flags
+from tapes.commands.context import Flags, Run, begin, no_flags
 from tapes.commands.desk import Desk
 
 
@@ -22,14 +23,19 @@ def import_bundle(
 ) -> int:
     """Take in the sessions of a .tape file: all of them, or none if anything in it is wrong."""
     run = begin(flags)
-    with Desk(run) as desk:
-        done = take_in(desk.local, file, allow_unverified=allow_unverified)
+    with Desk(run) as desk, desk.intake() as taken:
+        done = take_in(taken.store, file, allow_unverified=allow_unverified)
     if run.flags.json:
         run.out.answer("import-bundle", asdict(done))
-        return 0
+    else:
+        _tell(run, done)
+    taken.judge()
+    return 0
+
+
+def _tell(run: Run, done: BundleImport) -> None:
     run.out.lines(
         [f"imported {done.nodes_new} new turns of {done.sessions} sessions; {done.nodes_known} were known"]
     )
     if done.unverified:
         run.out.warn(f"{done.unverified} turns have a hash of no known era: kept, marked unverified")
-    return 0

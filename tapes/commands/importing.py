@@ -7,11 +7,13 @@ from typing import Final, Protocol
 
 from store.local import LocalStore
 from store.nodes import Json
+from sync.providers import Progress as Pushing
+from sync.providers import ProgressSeen
 from tapes.commands.context import Flags, Run, begin
 from tapes.commands.desk import Desk
 from tapes.importers.report import ImportReport, ProgressHook
 from tapes.importers.report import Progress as Importing
-from tapes.progress import progress
+from tapes.progress import Tell, progress
 from tapes.render import figures
 
 problems_shown_max: Final = 10
@@ -34,18 +36,27 @@ class Importer(Protocol):
 def run_import(importer: Importer, paths: Sequence[Path], flags: Flags, *, dry_run: bool) -> int:
     """Import with one importer and say how it went; the exit code."""
     run = begin(flags)
-    with Desk(run) as desk, progress(run.out) as tell:
-        local = desk.local
+    with Desk(run) as desk, progress(run.out) as tell, desk.intake(pushing(tell)) as taken:
 
         def told(at: Importing) -> None:
             tell(f"importing {Path(at.path).name}", at.bytes_done, at.bytes_total)
 
-        report = importer(local, list(paths) or None, progress=told, dry_run=dry_run)
+        report = importer(taken.store, list(paths) or None, progress=told, dry_run=dry_run)
     if run.flags.json:
         run.out.answer("import", as_json(report))
     else:
         tell_report(run, report, dry_run=dry_run)
+    taken.judge()
     return 0
+
+
+def pushing(tell: Tell) -> ProgressSeen:
+    """Shows the pushes of an import that goes straight to the bucket."""
+
+    def told(at: Pushing) -> None:
+        tell(at.step, at.done, at.total)
+
+    return told
 
 
 def as_json(report: ImportReport) -> dict[str, Json]:

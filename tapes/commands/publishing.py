@@ -29,7 +29,7 @@ def publish_own(desk: Desk) -> int:
     if client.replica.note(_NOTE) == looked_at:
         return 0
     visibility = desk.run.config.visibility
-    with open_source(desk.local, client) as source:
+    with open_source(None if desk.is_cloud else desk.local, client) as source:
         days = private_days(
             source,
             client.identity.device_id,
@@ -44,9 +44,12 @@ def publish_own(desk: Desk) -> int:
 def _state(desk: Desk, level: Level) -> str:
     """What the numbers depend on, cheaply: own turns, settings, and once in a growth period whatever others pushed."""
     visibility, now_ms = desk.run.config.visibility, desk.client.committer.now_ms()
-    projects = sorted(f"{visibility(project)} {project!r}" for project in desk.local.projects())
-    parts = [level, str(desk.local.last_change()), str(now_ms // growth_wait_ms), *projects]
-    return sha256("\n".join(parts).encode()).hexdigest()
+    if desk.is_cloud:  # own turns are in the log, and nowhere else
+        own = [str(desk.client.log.next_seq)]
+    else:
+        projects = sorted(f"{visibility(project)} {project!r}" for project in desk.local.projects())
+        own = [str(desk.local.last_change()), *projects]
+    return sha256("\n".join([level, str(now_ms // growth_wait_ms), *own]).encode()).hexdigest()
 
 
 def told_to(client: Client, warn: Callable[[str], None]) -> Told:

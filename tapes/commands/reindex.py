@@ -1,5 +1,6 @@
 """`tapes reindex`."""
 
+from crypto.errors import UsageError
 from query.index import WordIndex, remove_index
 from query.indexing import index_key, update
 from query.texts import Texts
@@ -13,6 +14,8 @@ def reindex(*, flags: Flags = no_flags) -> int:
     """Make the word index anew, from what was imported and pulled. An interrupted one goes on at the next search."""
     run = begin(flags)
     with Desk(run) as desk:
+        if desk.is_cloud:
+            raise UsageError("the provider cloud keeps no index", hint="`tapes search` reads all turns there")
         key, texts = index_key(desk.identity), Texts(desk.source())
         path = index_path(desk)
         remove_index(path)

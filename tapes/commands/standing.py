@@ -2,15 +2,23 @@
 
 from typing import Any
 
+from store.local import LocalStore, local_store_path
 from sync.hybrid import HybridProvider
-from sync.providers import SyncStatus
+from sync.providers import SyncProvider, SyncStatus
 from tapes.commands.desk import Desk
 from tapes.watching.state import read_state
 
 
-def hybrid(desk: Desk) -> HybridProvider:
+def syncing(desk: Desk) -> SyncProvider:
     """The provider of the configured bucket; each project as the settings say."""
-    return HybridProvider(desk.local, desk.client, desk.run.config.visibility, desk.run.config.content)
+    if desk.is_cloud:
+        return desk.cloud
+    return over(desk, desk.local)
+
+
+def over(desk: Desk, local: LocalStore) -> HybridProvider:
+    """The hybrid provider of a local store and the configured bucket."""
+    return HybridProvider(local, desk.client, desk.run.config.visibility, desk.run.config.content)
 
 
 def standing(desk: Desk, status: SyncStatus | None) -> dict[str, Any]:
@@ -19,11 +27,7 @@ def standing(desk: Desk, status: SyncStatus | None) -> dict[str, Any]:
     alone = {"version": None, "team": None, "bucket": desk.run.config.text("storage.bucket")}
     return {
         "provider": status.provider if status else desk.run.config.text("storage.provider"),
-        "local": {
-            "nodes": desk.local.count(),
-            "conversations": desk.local.conversation_count(),
-            "path": str(desk.local.path),
-        },
+        "local": left_behind(desk) if desk.is_cloud else of_store(desk.local),
         "remote": status.remote if status else alone,
         "pending_push": status.pending_push if status else 0,
         "pending_pull": status.pending_pull if status else 0,
@@ -34,3 +38,21 @@ def standing(desk: Desk, status: SyncStatus | None) -> dict[str, Any]:
         "requests": traffic.requests(),
         "bytes": traffic.bytes(),
     }
+
+
+def of_store(local: LocalStore) -> dict[str, Any]:
+    """What a local store holds."""
+    return {
+        "nodes": local.count(),
+        "conversations": local.conversation_count(),
+        "path": str(local.path),
+    }
+
+
+def left_behind(desk: Desk) -> dict[str, Any]:
+    """The local store of an earlier provider, which the cloud does not look into; all zero where there is none."""
+    path = local_store_path(desk.run.home.path)
+    if not path.exists():
+        return {"nodes": 0, "conversations": 0, "path": None}
+    with LocalStore.open(path) as local:
+        return of_store(local)

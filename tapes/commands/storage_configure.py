@@ -35,10 +35,10 @@ def storage_configure(
 
 
 def save_bucket(run: Run, bucket: Bucket) -> None:
-    """Write a trusted bucket to the settings, and switch to it."""
+    """Write a trusted bucket to the settings, and switch to it; a home that keeps nothing goes on so."""
     run.config.set(
         {
-            "storage.provider": "hybrid",
+            "storage.provider": "cloud" if run.config.text("storage.provider") == "cloud" else "hybrid",
             "storage.bucket": bucket.url,
             "storage.endpoint_url": bucket.endpoint_url,
             "storage.region": bucket.region,
@@ -81,7 +81,7 @@ def _answer(run: Run, bucket: Bucket, report: ProbeReport) -> None:
         run.out.answer(
             "storage-configure",
             {
-                "provider": "hybrid",
+                "provider": run.config.text("storage.provider"),
                 "bucket": bucket.url,
                 "endpoint_url": bucket.endpoint_url,
                 "region": bucket.region,
@@ -94,5 +94,7 @@ def _answer(run: Run, bucket: Bucket, report: ProbeReport) -> None:
             },
         )
         return
-    run.out.say(f"{report.store} passed the probe; provider is now hybrid", "green")
+    run.out.say(
+        f"{report.store} passed the probe; provider is now {run.config.text('storage.provider')}", "green"
+    )
     run.out.say("Next: tapes storage sync (alone), or tapes team create NAME, or tapes team join LINK")

@@ -2,7 +2,7 @@
 
 from tapes.commands.context import Flags, Run, begin, no_flags
 from tapes.commands.desk import Desk
-from tapes.commands.standing import hybrid, standing
+from tapes.commands.standing import standing, syncing
 from tapes.render.standing import standing_lines
 
 
@@ -19,5 +19,5 @@ def storage_status(*, flags: Flags = no_flags) -> int:
 
 
 def _fields(run: Run, desk: Desk) -> dict[str, object]:
-    shares = desk.is_hybrid and run.config.text("storage.bucket") and run.home.identity.exists()
-    return standing(desk, hybrid(desk).sync_status() if shares else None)
+    shares = desk.uses_bucket and run.config.text("storage.bucket") and run.home.identity.exists()
+    return standing(desk, syncing(desk).sync_status() if shares else None)

@@ -11,7 +11,7 @@ from tapes.commands.context import Flags, Run, begin, no_flags
 from tapes.commands.desk import Desk
 from tapes.commands.joining import forget_strangers_log, team_of_one
 from tapes.commands.publishing import publish_own
-from tapes.commands.standing import hybrid, standing
+from tapes.commands.standing import standing, syncing
 from tapes.progress import progress
 from tapes.render import figures
 from tapes.render.standing import plan_lines, sync_lines
@@ -28,7 +28,7 @@ def storage_sync(
     """Pull from the bucket, then push to it. A home without a team founds a team of one. Safe to end and to repeat."""
     run = begin(flags)
     with Desk(run) as desk:
-        if not desk.is_hybrid:
+        if not desk.uses_bucket:
             raise UsageError(
                 "the provider is local: nothing is synced", hint="tapes storage set-provider hybrid"
             )
@@ -42,7 +42,7 @@ def storage_sync(
 
 
 def _sync(desk: Desk, *, full: bool, dry_run: bool) -> tuple[SyncReport, dict[str, Any]]:
-    provider = hybrid(desk)
+    provider = syncing(desk)
     with progress(desk.run.out) as tell:
 
         def told(at: Progress) -> None:

@@ -28,10 +28,11 @@ def ask_words(
 ) -> _T:
     """What `ask` makes of the words. A damaged index is said to be so, made anew, and asked once more.
 
-    A home without an identity has no key to seal an index with; its few own sessions are read through. `tell`: who shows the
+    A home without an identity has no key to seal an index with, and one that keeps nothing keeps no index: all texts are read
+    through. `tell`: who shows the
     indexing's progress, if not a bar on stderr.
     """
-    if scan or not desk.run.home.identity.exists():
+    if scan or desk.is_cloud or not desk.run.home.identity.exists():
         return ask(Scan(texts))
     try:
         return _ask_index(desk, texts, ask, tell)

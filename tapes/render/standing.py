@@ -11,9 +11,9 @@ from tapes.render.tables import Column, plain_lines
 
 def standing_lines(fields: Mapping[str, Any]) -> Iterator[str]:
     """`storage status` for people; `fields` are its JSON."""
-    local, remote = fields["local"], fields["remote"]
+    remote = fields["remote"]
     yield f"provider   {fields['provider']}"
-    yield f"local      {local['nodes']} turns, {local['conversations']} conversations, {local['path']}"
+    yield f"local      {_local(fields)}"
     yield f"bucket     {remote['bucket'] or 'none'}"
     if remote["version"] is not None:
         yield f"team       {figures.short_id(remote['team'] or '-')}, log at {remote['version']}"
@@ -46,6 +46,14 @@ def _service_line(service: Mapping[str, Any]) -> str:
     if service["next_try_at"]:
         parts.append(f"next try {figures.clock(service['next_try_at'])}")
     return "; ".join(parts)
+
+
+def _local(fields: Mapping[str, Any]) -> str:
+    local = fields["local"]
+    if local["path"] is None:
+        return "nothing is kept on this device"
+    told = f"{local['nodes']} turns, {local['conversations']} conversations, {local['path']}"
+    return f"{told} (of before; not looked into)" if fields["provider"] == "cloud" else told
 
 
 def sync_lines(report: SyncReport, fields: Mapping[str, Any]) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""The watch's import: every agent's new turns into the local store, whatever the network does."""
+"""The watch's import: every agent's new turns into the local store, whatever the network does; under cloud, to the bucket."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -30,14 +30,15 @@ class Importing:
         def told(at: Progress) -> None:
             step(f"importing {Path(at.path).name}")
 
-        with Desk(run) as desk:
-            reports = dict(import_all(desk.local, progress=told))
+        with Desk(run) as desk, desk.intake() as taken:
+            reports = dict(import_all(taken.store, progress=told))
         for agent, report in reports.items():
             self._tell_problems(run, agent, report)
         new = {agent: report.nodes_new for agent, report in reports.items() if report.nodes_new}
         if new:
             self._news()
         _raise_failed(reports)
+        taken.judge()
         return Done(interval_of(run), _words(new), at_close=closes(run))
 
     def _tell_problems(self, run: Run, agent: str, report: ImportReport) -> None:

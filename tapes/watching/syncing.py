@@ -13,7 +13,7 @@ from tapes.commands.context import Flags, Run, begin
 from tapes.commands.desk import Desk
 from tapes.commands.joining import forget_strangers_log, team_of_one
 from tapes.commands.publishing import publish_own
-from tapes.commands.standing import hybrid
+from tapes.commands.standing import syncing
 from tapes.watching.importing import closes, interval_of
 from tapes.watching.rounds import Done
 
@@ -37,7 +37,7 @@ class Syncing:
         run = begin(self._flags)
         interval = interval_of(run)
         with Desk(run) as desk:
-            if not desk.is_hybrid:
+            if not desk.uses_bucket:
                 return Done(interval, off="the provider is local: nothing is synced", at_close=False)
             step("waiting for the home")
             desk.lock()
@@ -48,7 +48,7 @@ class Syncing:
         return Done(interval, said, at_close=closes(run))
 
     def _sync(self, run: Run, desk: Desk, step: Callable[[str], None]) -> str:
-        provider = hybrid(desk)
+        provider = syncing(desk)
         if not self._whole_is_due() and provider.is_idle():
             return ""
 

@@ -16,6 +16,7 @@ from store.names import slot_name
 from store.nodes import node_to_bytes
 from store.packs import scan_frames
 from sync.cache import ObjectCache
+from sync.shelves import FolderShelf
 from sync.verify import verify
 from tests.fakes.strict_store import StrictStore
 from tests.faults.worlds import BENS_NODES, TEAM_NODES, CuttingStore, Template, World, impatient, template
@@ -156,7 +157,7 @@ def test_a_range_read_of_an_altered_frame_returns_nothing(world: World) -> None:
     named = ben.client.replica.named_object(name.rsplit("/", 1)[-1])
     assert named is not None
     world.store.plant(name, flipped(data, place.offset + 60))
-    cold = ObjectCache(world.root / "cold", world.store)
+    cold = ObjectCache(FolderShelf(world.root / "cold"), world.store)
 
     with pytest.raises(VerificationFailed) as error:
         cold.frame(named[0], place.offset, place.length, place.sha256.hex())

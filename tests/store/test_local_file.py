@@ -93,7 +93,9 @@ def test_an_older_schema_is_brought_up_to_date(tmp_path: Path) -> None:
     with LocalStore.open(path) as store:
         store.add([turn("a")])
     with closing(sqlite3.connect(path)) as db:
-        db.executescript("DROP TABLE cursors; DROP TABLE line_nodes; PRAGMA user_version = 1")
+        db.executescript(
+            "DROP TABLE cursors; DROP TABLE line_nodes; DROP TABLE store; PRAGMA user_version = 1"
+        )
     with LocalStore.open(path) as store:
         store.set_cursor("f", {"offset": 1})
         assert store.count() == 1

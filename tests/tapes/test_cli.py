@@ -75,6 +75,7 @@ def test_every_command_has_help_with_an_example_that_parses(command: cli._Comman
         ["sessions", "--nonsense"],
         ["config", "get", "storage.nonsense"],
         ["config", "set", "ui.color", "pink"],
+        ["storage", "set-provider", "sky"],
         ["storage", "set-provider", "cloud"],
         ["storage", "set-provider", "hybrid"],
         ["storage", "configure"],

@@ -126,7 +126,7 @@ def test_a_broken_file_is_an_error_that_names_it(tmp_path: Path, text: str) -> N
 def test_a_value_that_cannot_be_is_refused_wherever_it_comes_from(tmp_path: Path) -> None:
     """A wrong choice names its source; nothing is written."""
     with pytest.raises(UsageError, match="TAPES_STORAGE_PROVIDER") as error:
-        _config(tmp_path, {"TAPES_STORAGE_PROVIDER": "cloud"}).get("storage.provider")
+        _config(tmp_path, {"TAPES_STORAGE_PROVIDER": "sky"}).get("storage.provider")
     assert "hybrid" in error.value.hint
     with pytest.raises(UsageError):
         _config(tmp_path).set({"ui.color": "pink"})

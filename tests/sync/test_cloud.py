@@ -1,0 +1,319 @@
+"""The cloud provider's own promises: what a put does on the way, where a conversation goes, what it refuses to say."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from crypto.errors import KeyNeeded, PartialFailure, TapesError, UsageError, VerificationFailed
+from store import limits
+from store.blobs import BlobStore
+from store.directory import DirectoryStore
+from store.manifest_schema import PLACE_COLUMNS
+from store.metering import MeteredStore
+from store.nodes import Node
+from sync import outbox
+from sync.client import Client, ClientPaths
+from sync.cloud import CloudProvider
+from sync.node_index import NodeIndex
+from sync.outbox import ContentLevel, SpaceKind
+from sync.pull import applied_manifests
+from sync.push import space_of
+from sync.shelves import MemoryShelf
+from sync.verify import verify
+from tests.actors import founded, joined, person
+from tests.laptops import Laptop, conversation, turn
+
+
+class Ana:
+    """Somebody with nothing but a home and a bucket; `settings` is what her projects are set to."""
+
+    def __init__(self, root: Path) -> None:
+        self.bucket = DirectoryStore(root / "bucket")
+        self.metered = MeteredStore(self.bucket)
+        self.home = root / "ana"
+        founder = founded(self.bucket, self.home)
+        self.identity = founder.identity
+        founder.close()
+        self.settings: dict[str | None, SpaceKind] = {"secret": "private"}
+        self.withheld: set[str | None] = set()
+
+    def client(self, store: BlobStore | None = None) -> Client:
+        paths = ClientPaths(self.home / "team.db", None, self.home / "evidence")
+        made = Client(self.identity, store or self.metered, paths)
+        made.probe_once = lambda: None  # type: ignore[method-assign]
+        return made
+
+    def visible(self, project: str | None) -> SpaceKind:
+        return self.settings.get(project, "team")
+
+    def cloud(self, **options: int) -> CloudProvider:
+        return CloudProvider(self.client(), self.visible, self.content, **options)
+
+    def content(self, project: str | None) -> ContentLevel:
+        return "metadata" if project in self.withheld else "full"
+
+    def rows(self, kind: SpaceKind) -> list[str]:
+        """Hashes of all rows of one of her spaces, in log order."""
+        client = self.client()
+        space = space_of(client, kind)
+        found = [
+            h.hex()
+            for pending, manifest in applied_manifests(client)
+            for h in manifest.table.column("hash").to_pylist()
+            if pending.space == space
+        ]
+        client.close()
+        return found
+
+
+@pytest.fixture
+def ana(tmp_path: Path) -> Ana:
+    """Ana, alone in a new team."""
+    return Ana(tmp_path)
+
+
+def hashes(nodes: list[Node]) -> list[str]:
+    return [node.hash for node in nodes]
+
+
+def test_nothing_of_a_session_rests_on_the_device(ana: Ana) -> None:
+    """After puts and reads the home holds the replica and its lock: no object, no text, no node hash, sealed or not."""
+    nodes = conversation("a very secret sentence", 5, "project-omega")
+    cloud = ana.cloud()
+    cloud.put(nodes)
+    assert 5 == len(ana.cloud().ancestry(nodes[-1].hash))
+    cloud.close()
+    rest = {path.name: path.read_bytes() for path in ana.home.rglob("*") if path.is_file()}
+
+    assert set(rest) <= {"team.db", "team.db-wal", "team.db-shm", "team.lock"}
+    for needle in [b"very secret", b"project-omega", *(bytes.fromhex(node.hash) for node in nodes)]:
+        assert not [name for name, data in rest.items() if needle in data]
+    stored = [ana.bucket.get(info.name) for info in ana.bucket.list("") if not info.name.startswith("log/")]
+    assert stored
+    assert not [name for data in stored for name, kept in rest.items() if data[:64] in kept]
+
+
+def test_a_long_put_is_committed_on_the_way(ana: Ana) -> None:
+    """Once so much is staged it is committed and its memory let go; importing on over what was let go joins on as before."""
+    nodes = conversation("hello", 40)
+    cloud = ana.cloud(batch_bytes=4_000)
+    with cloud.intake() as intake:
+        for node in nodes:
+            intake.store.add([node])
+        assert intake.commits > 3
+        assert nodes[0] == intake.store.get(nodes[0].hash)
+        assert 0 == intake.store.add(nodes).new
+        assert intake.store.waiting_bytes() < 4_000
+
+    assert hashes(nodes) == ana.rows("team")
+    assert list(reversed(nodes)) == cloud.ancestry(nodes[-1].hash)
+    assert verify(ana.client()).ok
+
+
+def test_what_breaks_off_leaves_whole_commits(ana: Ana) -> None:
+    """Of a put whose source fails after several commits those stand, and putting it all again adds only the rest."""
+    nodes = conversation("hello", 600)
+
+    def breaking() -> Iterator[Node]:
+        yield from nodes[:550]
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        ana.cloud(batch_bytes=1_000).put(breaking())
+    stood = len(ana.rows("team"))
+    ana.cloud().put(nodes)
+
+    assert 512 == stood
+    assert hashes(nodes) == ana.rows("team")
+
+
+def test_a_single_turn_costs_few_requests(ana: Ana) -> None:
+    """One put of one turn: pack, manifest, slot; reading it back one range read, then none."""
+    cloud = ana.cloud()
+    nodes = conversation("hello", 2)
+    cloud.put(nodes[:1])
+    before = ana.metered.traffic()
+    cloud.put(nodes[1:])
+    after = ana.metered.traffic()
+    assert 3 == after.puts - before.puts
+
+    for gets in (1, 0):
+        before = ana.metered.traffic()
+        assert nodes[1] == cloud.get(nodes[1].hash)
+        assert gets == ana.metered.traffic().gets - before.gets
+
+
+def test_a_conversation_goes_on_where_it_began(ana: Ana) -> None:
+    """A turn without a project, or of another one, follows its conversation into the private space, in any process."""
+    nodes = conversation("hidden", 2, "secret")
+    ana.cloud().put(nodes)
+    nodes.append(turn("moved to another folder", nodes[-1], project="open"))
+    ana.cloud().put([nodes[-1]])
+    nodes.append(replace(turn("no folder", nodes[-1]), project=None))
+    ana.cloud().put([nodes[-1]])
+
+    assert (hashes(nodes), []) == (ana.rows("private"), ana.rows("team"))
+    assert verify(ana.client()).ok
+
+
+def test_a_push_into_a_space_brings_the_ancestors_it_lacks(ana: Ana) -> None:
+    """When a private project is opened, its conversation's next turn takes the earlier ones into the team's space, in order."""
+    nodes = conversation("hello", 3, "secret")
+    ana.cloud().put(nodes[:2])
+    ana.settings["secret"] = "team"
+    ana.cloud().put(nodes[2:])
+
+    assert (hashes(nodes[:2]), hashes(nodes)) == (ana.rows("private"), ana.rows("team"))
+    assert list(reversed(nodes)) == ana.cloud().ancestry(nodes[-1].hash)
+
+
+def test_a_turn_too_large_is_named_and_the_rest_is_put(ana: Ana, monkeypatch: pytest.MonkeyPatch) -> None:
+    """PartialFailure with its hash; it is nowhere, and the others are committed."""
+    monkeypatch.setattr(outbox, "node_bytes_max", 1_000)
+    nodes = [*conversation("hello", 2), turn("x" * 2_000, None)]
+    with pytest.raises(PartialFailure) as failure:
+        ana.cloud().put(nodes)
+
+    assert limits.node_bytes_max > 1_000
+    assert [nodes[2].hash] == [line.split()[0] for line in failure.value.failed]
+    assert hashes(nodes[:2]) == ana.rows("team")
+    assert not ana.cloud().has(nodes[2].hash)
+
+
+def test_absent_is_not_said_of_a_bucket_that_lost_a_manifest(ana: Ana, tmp_path: Path) -> None:
+    """While a manifest the log names cannot be read, an unknown node is a finding, not "no"; what is readable still is."""
+    ben = Laptop(joined(ana.client(), ana.bucket, tmp_path / "ben"), tmp_path / "ben")
+    mine, theirs = conversation("mine", 2), conversation("from ben", 2)
+    ana.cloud().put(mine)
+    before = {info.name for info in ana.bucket.list("manifests/")}
+    ben.provider.put(theirs)
+    ben.provider.sync()
+    [lost] = {info.name for info in ana.bucket.list("manifests/")} - before
+    ana.bucket.delete(lost)
+    cloud = ana.cloud()
+
+    questions: list[Callable[[], object]] = [
+        lambda: cloud.get(theirs[0].hash),
+        lambda: cloud.has(theirs[0].hash),
+        lambda: list(cloud.leaves()),
+        lambda: cloud.put(conversation("new", 1)),
+    ]
+    for question in questions:
+        with pytest.raises(VerificationFailed, match="missing"):
+            question()
+    assert mine[0] == cloud.get(mine[0].hash)
+    assert cloud.has(mine[0].hash)
+
+
+def test_the_bytes_of_another_node_are_not_taken(ana: Ana) -> None:
+    """A frame that the bucket altered is refused by name, whatever the reader asks for."""
+    nodes = conversation("hello", 3)
+    ana.cloud().put(nodes)
+    [pack] = (path for path in (ana.home.parent / "bucket" / "packs").rglob("*") if path.is_file())
+    data = bytearray(pack.read_bytes())
+    data[40] ^= 1
+    pack.chmod(0o600)
+    pack.write_bytes(bytes(data))
+
+    with pytest.raises(VerificationFailed, match="packs/"):
+        ana.cloud().get(nodes[0].hash)
+
+
+def test_without_a_team_nothing_is_taken(tmp_path: Path) -> None:
+    """KeyNeeded before anything is read or written."""
+    bucket = DirectoryStore(tmp_path / "bucket")
+    paths = ClientPaths(tmp_path / "team.db", None, tmp_path / "evidence")
+    cloud = CloudProvider(Client(person("ana").identity, bucket, paths), lambda _: "team", lambda _: "full")
+    with pytest.raises(KeyNeeded):
+        cloud.put(conversation("hello", 1))
+
+    assert [] == list(bucket.list(""))
+
+
+def test_fetching_everything_is_refused(ana: Ana) -> None:
+    """There is nowhere to keep it."""
+    with pytest.raises(UsageError, match="keeps no turns"):
+        ana.cloud().sync(full=True)
+
+
+def test_the_index_shows_the_first_members_best_row(ana: Ana) -> None:
+    """Another member's larger count, pushed later, replaces nothing; the first one's own does; no place, no bytes."""
+    ana.cloud().put([turn("growing", None, output=5)])
+    ana.cloud().put([turn("growing", None, output=9)])
+    client = ana.client()
+    [(first, small), (second, large)] = list(applied_manifests(client))
+    node = turn("growing", None, output=5).hash
+    mine, other = b"a" * 32, b"b" * 32
+
+    def chosen(*taken: tuple[bytes, object]) -> object:
+        index = NodeIndex()
+        for member, manifest in taken:
+            index.take(first if manifest is small else second, member, manifest)  # type: ignore[arg-type]
+        at = index.find(node)
+        assert at is not None
+        return at.frame and at.frame.manifest
+
+    bare = replace(small, table=_without_place(small.table))
+    assert second == chosen((mine, small), (mine, large))
+    assert second == chosen((mine, large), (mine, small))
+    assert first == chosen((mine, small), (other, large))
+    assert first == chosen((other, small), (mine, large))
+    assert second == chosen((mine, bare), (mine, large))
+    assert None is chosen((mine, bare))
+
+
+def _without_place(table: pa.Table) -> pa.Table:
+    for name in (*PLACE_COLUMNS, "opening"):
+        at = table.schema.get_field_index(name)
+        table = table.set_column(at, name, pa.nulls(table.num_rows, table.schema.field(name).type))
+    return table
+
+
+def test_withheld_text_is_taken_by_nobody(ana: Ana) -> None:
+    """A project whose text must not leave the device is refused before anything is pushed: its turns would be nowhere in full."""
+    ana.withheld = {"quiet"}
+    before = len(list(ana.bucket.list("")))
+    with pytest.raises(UsageError, match="quiet"):
+        ana.cloud().put([*conversation("hello", 2), *conversation("hush", 2, "quiet")])
+
+    assert before == len(list(ana.bucket.list("")))
+
+
+def test_of_metadata_alone_no_bytes_are_promised(ana: Ana, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A node of which only metadata was pushed is had, and asking for it says why it cannot be given."""
+    nodes = conversation("hello", 1)
+    ana.cloud().put(nodes)
+    cloud = ana.cloud()
+    take = NodeIndex.take
+    monkeypatch.setattr(
+        NodeIndex,
+        "take",
+        lambda self, pending, member, manifest: take(
+            self, pending, member, replace(manifest, table=_without_place(manifest.table))
+        ),
+    )
+
+    assert cloud.has(nodes[0].hash)
+    with pytest.raises(TapesError, match="only metadata"):
+        cloud.get(nodes[0].hash)
+
+
+@given(st.lists(st.tuples(st.integers(0, 9), st.integers(1, 40)), max_size=30), st.integers(0, 60))
+def test_a_memory_shelf_keeps_the_newest_within_its_bound(
+    writes: list[tuple[int, int]], bytes_max: int
+) -> None:
+    """Never more bytes than allowed, never wrong ones, and of what fits always the one used last."""
+    shelf = MemoryShelf(bytes_max)
+    said: dict[str, bytes] = {}
+    for name, size in writes:
+        data = said.setdefault(str(name), bytes([name]) * size)
+        shelf.write(str(name), data)
+        kept = {digest: shelf.read(digest) for digest in said}
+        assert all(found in (None, said[digest]) for digest, found in kept.items())
+        assert sum(len(found) for found in kept.values() if found is not None) <= bytes_max
+        assert (len(data) <= bytes_max) == shelf.has(str(name))
