@@ -23,7 +23,10 @@ ProgressSeen = Callable[[Progress], None]
 
 @dataclass(slots=True)
 class SyncReport:
-    """What one sync did. `notices` are other members' doing and stop nobody; `broken` are the bucket's doing (exit 6)."""
+    """What one sync did.
+
+    `notices` stop nobody: others' doing, news of our own kit and devices. `broken` are the bucket's doing (exit 6).
+    """
 
     pushed_nodes: int = 0
     pushed_packs: int = 0
