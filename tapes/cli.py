@@ -168,7 +168,12 @@ COMMANDS: Final = (
     _Command("team members", "team_members", "List the team's members.", "tapes team members"),
     _Command("team role", "team_role", "Set what a member may do.", "tapes team role 3f2a9c admin"),
     _Command("team remove", "team_remove", "End somebody's membership.", "tapes team remove 3f2a9c"),
-    _Command("team leave", "team_leave", "Leave the team.", "tapes team leave"),
+    _Command(
+        "team leave",
+        "team_leave",
+        "Leave the team; remove what is here of it.",
+        "tapes team leave --purge --dry-run",
+    ),
     _Command("team invites", "team_invites", "List the open invites.", "tapes team invites"),
     _Command("team uninvite", "team_uninvite", "Close an invite.", "tapes team uninvite 3f2a9c"),
     _Command(

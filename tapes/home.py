@@ -36,6 +36,16 @@ class Home:
         return self.path / "cache"
 
     @property
+    def index(self) -> Path:
+        """The word index."""
+        return self.path / "index"
+
+    @property
+    def purging(self) -> Path:
+        """The mark of a purge that has begun and not ended."""
+        return self.path / "purging"
+
+    @property
     def evidence(self) -> Path:
         """What proves that a bucket showed two histories."""
         return self.path / "evidence"

@@ -92,6 +92,11 @@ class Desk:
     def client_of(self, bucket: Bucket, identity: Identity | None = None) -> Client:
         """This member's client of a bucket; `identity`: of a device that is only about to become this home's."""
         home = self.run.home
+        if home.purging.exists():
+            raise UsageError(
+                "a purge of the team's data was interrupted",
+                hint="`tapes team leave --purge --yes` finishes it",
+            )
         identity = identity or self.identity
         home.prepare()
         bare = open_bucket(self.run, bucket)

@@ -20,7 +20,7 @@ _T = TypeVar("_T")
 
 def index_path(desk: Desk) -> Path:
     """The index of a home."""
-    return desk.run.home.path / "index" / "words.db"
+    return desk.run.home.index / "words.db"
 
 
 def ask_words(
