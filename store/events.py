@@ -161,6 +161,21 @@ class GcFence(Stored):
     base: Count
 
 
+class ObjectName(Stored):
+    """An object by its whole name: a digest may be claimed under any base."""
+
+    kind: Literal["pack", "manifest", "stats"]
+    base: Count
+    sha256: Hex32
+
+
+class ObjectsGivenUp(Stored):
+    """Objects that commits name and nobody can have, by an owner or admin: their absence is no finding any more."""
+
+    type: Literal["objects_given_up"]
+    objects: list[ObjectName]
+
+
 class Push(Stored):
     """The commit's objects hold nodes."""
 
@@ -188,6 +203,7 @@ Event = Annotated[
     | Left
     | RoleSet
     | GcFence
+    | ObjectsGivenUp
     | StatsPublished
     | Push,
     Field(discriminator="type"),

@@ -13,7 +13,8 @@ from crypto.identities import PublicKeys
 from store import events
 from store.commits import team_id
 from store.fields import from_base64
-from sync.roster import Device, EpochRecord, InviteRecord, Member, Roster, Space, Wanted
+from store.names import object_name
+from sync.roster import Device, EpochRecord, GivenUp, InviteRecord, Member, Roster, Space, Wanted
 
 invite_limit_max = 1000
 
@@ -342,6 +343,17 @@ def _gc_fence(roster: Roster, event: events.GcFence, author: Author) -> Roster:
     return replace(roster, fence=event.base)
 
 
+def _objects_given_up(roster: Roster, event: events.ObjectsGivenUp, author: Author) -> Roster:
+    """Owners and admins only: a plain member could else hide that the bucket loses things."""
+    _require_admin(_member_of(roster, author))
+    names = [object_name(each.kind, each.base, each.sha256) for each in event.objects]
+    if not names or len(set(names)) < len(names) or not roster.given_up.keys().isdisjoint(names):
+        raise Refused("an object is given up once")
+    return replace(
+        roster, given_up={**roster.given_up, **dict.fromkeys(names, GivenUp(author.device, author.seq))}
+    )
+
+
 def _close_invites(roster: Roster) -> Roster:
     for invite in roster.invites.values():
         if invite.open:
@@ -392,6 +404,7 @@ _RULES: dict[type[events.Event], Callable[[Roster, Any, Author], Roster]] = {
     events.Left: _left,
     events.RoleSet: _role_set,
     events.GcFence: _gc_fence,
+    events.ObjectsGivenUp: _objects_given_up,
     events.StatsPublished: _push,
     events.Push: _push,
 }

@@ -166,7 +166,8 @@ class HybridProvider(LocalProvider):
             try:
                 data = self._client.cache.fetch(ref)
             except VerificationFailed as broken:
-                report.broken.append(broken)
+                if broken.obj not in self._client.roster.given_up:
+                    report.broken.append(broken)
                 continue
             try:
                 fetched += self._keep_frames(ref, pending, data)

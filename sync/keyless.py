@@ -18,6 +18,8 @@ from sync.inventory import KINDS, digest_of, inventory
 from sync.log import LogReader
 from sync.providers import Progress, ProgressSeen
 from sync.replica import Replica
+from sync.roster import GivenUp
+from sync.validity import LogPoint
 from sync.verify import Finding, VerifyReport
 
 _LOOKED_AFTER = (LOG, PROBE, LINKS, SEGMENTS, *(PREFIX_OF_KIND[kind] for kind in KINDS))
@@ -49,11 +51,12 @@ class _Keyless:
     tell: ProgressSeen
 
     def run(self) -> None:
-        self._log()
+        roster = self._log().roster
+        given_up = roster.given_up if roster is not None else {}
         for kind in KINDS:
             for entry in inventory(self.store, self.replica, kind):
                 if entry.stored is None:
-                    self._found(entry.name, "is missing, though a commit names it")
+                    self._missing(entry.name, given_up.get(entry.name))
                     continue
                 if entry.ref is not None:
                     self._same_size(entry.stored, entry.ref)
@@ -64,7 +67,14 @@ class _Keyless:
             self._digest_holds(info, name.sha256 if name is not None else None)
         self._strangers()
 
-    def _log(self) -> None:
+    def _missing(self, name: str, given_up: GivenUp | None) -> None:
+        problem = "is missing, though a commit names it"
+        if given_up is None:
+            self._found(name, problem)
+        else:
+            self._noticed(name, f"{problem}, {given_up}")
+
+    def _log(self) -> LogPoint:
         """Read and judge the whole log, in one transaction: nothing here has to survive a kill."""
         reader = LogReader(self.store, self.replica, self.folder)
         with self.replica.transaction():
@@ -77,6 +87,7 @@ class _Keyless:
             if slot.void_reason is not None:
                 told = self._noticed if valid_seq is not None and slot.seq < valid_seq else self._found
                 told(slot_name(slot.seq), f"is void: {slot.void_reason}")
+        return reader.point
 
     def _refresh(self, reader: LogReader) -> None:
         """A hole is a finding, and what was read up to it is still looked at: it must not undo the transaction."""

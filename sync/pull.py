@@ -58,7 +58,7 @@ def _apply_one(client: Client, pending: PendingManifest, report: PullReport) -> 
     try:
         data = _fetched(client, pending)
     except VerificationFailed as broken:
-        report.broken.append(broken)
+        _miss(client, pending, broken, report)
         return
     try:
         manifest, appended = read_manifest(client, pending, data)
@@ -81,6 +81,16 @@ def _fetched(client: Client, pending: PendingManifest) -> bytes:
         return client.cache.whole(pending.ref)
     except VerificationFailed:
         return client.cache.whole(pending.ref)
+
+
+def _miss(client: Client, pending: PendingManifest, broken: VerificationFailed, report: PullReport) -> None:
+    """Name what cannot be had. Given up, it is not asked for at every sync; `verify` notices when it is there after all."""
+    given_up = client.roster.given_up.get(broken.obj)
+    if given_up is None:
+        report.broken.append(broken)
+        return
+    client.replica.set_manifest_state(pending, "given up")
+    report.notices.append(f"{broken.obj} {broken.problem}, {given_up}; its nodes are left out")
 
 
 def _wait(report: PullReport, locked: SealBroken | KeyNeeded) -> None:

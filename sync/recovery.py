@@ -170,7 +170,10 @@ def _bring(
     try:
         data = client.cache.fetch(ref)
     except VerificationFailed as broken:
-        rescued.broken.append(broken)
+        if (given_up := client.roster.given_up.get(broken.obj)) is not None:
+            rescued.notices.append(f"{broken.obj} {broken.problem}, {given_up}")
+        else:
+            rescued.broken.append(broken)
         return
     try:
         nodes = _nodes(client, data, pending, name)

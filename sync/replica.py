@@ -353,6 +353,11 @@ class Replica:
         row = self._db.execute(query, (bytes.fromhex(sha256),)).fetchone()
         return _named_object(row) if row else None
 
+    def named_as(self, sha256: str) -> list[ObjectRef]:
+        """Every object that is named by a digest: one, unless somebody claims it for another place, too."""
+        rows = self._db.execute(f"{_NAMED} WHERE sha256 = ?", (bytes.fromhex(sha256),))
+        return [ref for ref, _ in map(_named_object, rows)]
+
     def manifests(self, state: ManifestState) -> list[PendingManifest]:
         """Manifests in one state, in log order."""
         rows = self._db.execute(f"{_MANIFEST} WHERE state = ? ORDER BY seq, sha256", (state,))
@@ -390,6 +395,13 @@ class Replica:
         self._db.execute(
             "UPDATE manifests SET state = ? WHERE seq = ? AND sha256 = ?",
             (state, manifest.seq, bytes.fromhex(manifest.ref.sha256)),
+        )
+
+    def take_up_again(self, sha256: str) -> None:
+        """A manifest that was given up is there after all: the next pull looks at it."""
+        self._db.execute(
+            "UPDATE manifests SET state = 'pending' WHERE state = 'given up' AND sha256 = ?",
+            (bytes.fromhex(sha256),),
         )
 
     # ── what each space has ─────────────────────────────────────────────────────────────────────────────────────────────

@@ -103,6 +103,17 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
+class GivenUp:
+    """Who said that an object cannot be had any more, and where."""
+
+    device: bytes
+    seq: int
+
+    def __str__(self) -> str:
+        return f"given up by device {self.device.hex()[:16]} at commit {self.seq}"
+
+
+@dataclass(frozen=True, slots=True)
 class Roster:
     """The team as of one point of the log."""
 
@@ -114,6 +125,7 @@ class Roster:
     invites: Mapping[bytes, InviteRecord] = field(default_factory=dict)
     wanted: Mapping[tuple[bytes, int, bytes], Wanted] = field(default_factory=dict)  # space, epoch, device
     fence: int = 0  # objects with an older base must not be newly named
+    given_up: Mapping[str, GivenUp] = field(default_factory=dict)  # by object name
     rotation_due: bool = False  # somebody asked to go: the next write must start a team epoch
     # Answers of `recipients`, asked for by every push; not copied by `replace`, so that they never outlive what they are about.
     _recipients: dict[bytes, frozenset[bytes]] = field(

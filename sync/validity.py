@@ -245,6 +245,9 @@ def _check_objects(roster: Roster, memory: Memory, commit: Commit, *, admits_aut
             raise Refused("names an object with a base ahead of the log")
         if ref.base < roster.fence and not memory.is_named(ref):
             raise Refused("newly names an object from before the fence")
+    given_up = (each for e in commit.events if isinstance(e, events.ObjectsGivenUp) for each in e.objects)
+    if not all(memory.is_named(ObjectRef(**each.model_dump(), bytes=1)) for each in given_up):
+        raise Refused("gives up an object that no commit names")
     space = roster.spaces[bytes.fromhex(commit.space)]
     if commit.objects and not space.newest.wraps.keys() <= roster.recipients(space):
         raise Refused("pushes under an epoch that somebody without the right can open")

@@ -127,7 +127,18 @@ class _Verification:
         try:
             check()
         except VerificationFailed as broken:
+            self._found(broken)
+
+    def _found(self, broken: VerificationFailed) -> None:
+        """A finding; of an object that the team gave up, a notice."""
+        roster = self.client.log.point.roster
+        given_up = roster.given_up.get(broken.obj) if roster is not None else None
+        if given_up is None:
             self.report.add(broken)
+            return
+        notice = Finding(broken.obj, f"{broken.problem}, {given_up}")
+        if notice not in self.report.notices:
+            self.report.notices.append(notice)
 
     # ── the log ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -239,6 +250,8 @@ class _Verification:
             raise VerificationFailed(name, f"has {len(data)} bytes, its commit says {ref.bytes}")
         self.report.count("objects")
         self.report.count("bytes", len(data))
+        if name in self.client.roster.given_up:
+            self.client.replica.take_up_again(ref.sha256)
         commit = self.client.commit_at(seq)
         space = bytes.fromhex(commit.space)
         readable = self.client.keychain.can_read(self.client.roster, space)

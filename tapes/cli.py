@@ -127,6 +127,12 @@ COMMANDS: Final = (
         "tapes storage configure --bucket s3://our-bucket/tapes --region eu-central-1",
     ),
     _Command(
+        "storage give-up",
+        "storage_give_up",
+        "Say that objects cannot be had any more (owners and admins).",
+        "tapes storage give-up --dry-run",
+    ),
+    _Command(
         "storage set-provider",
         "storage_set_provider",
         "Keep sessions on this device (local), in the bucket too (hybrid), or only there (cloud).",

@@ -135,7 +135,7 @@ def test_every_clear_field_is_listed_and_no_other() -> None:
     models: dict[str, type[Stored]] = {"commit": Commit, "object": ObjectRef}
     for event in get_args(get_args(events.Event)[0]):
         models[get_args(event.model_fields["type"].annotation)[0]] = event
-    for part in (events.Keys, events.DeviceClaim, events.Wrap, events.Grant):
+    for part in (events.Keys, events.DeviceClaim, events.Wrap, events.Grant, events.ObjectName):
         models[part.__name__] = part
 
     assert {name: _fields(model) for name, model in models.items()} == {

@@ -107,6 +107,11 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     given["doctor"] = ada.json("doctor")
     given["verify"] = ada.json("verify")
     given["gc"] = ada.json("gc")
+    lost = min(path for path in (folder / "bucket" / "packs").rglob("*") if path.is_file())
+    name, data = lost.relative_to(folder / "bucket").as_posix(), lost.read_bytes()
+    lost.unlink()
+    given["storage give-up"] = ada.json("storage", "give-up", name)
+    lost.write_bytes(data)
     kits = ("--yes", "--kit", ada.home.with_suffix(".kit"), "--kit-out", folder / "new.kit")
     return (
         given
