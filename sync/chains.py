@@ -16,16 +16,16 @@ from sync.replica import PendingManifest
 
 def run_state(client: Client, space: bytes, k_tag: bytes, device: bytes, before: int) -> tuple[bytes, int]:
     """What the run's next leaf, by `device` in slot `before`, must continue: the newest `c` (empty for none) and its `j`."""
-    replica, run = client.replica, client.replica.tag(space, k_tag)
-    seq, last_c = replica.newest_leaf(run, before) or (-1, b"")
+    replica, taken = client.replica, client.replica.leaves
+    seq, last_c = taken.newest(space, k_tag, before) or (-1, b"")
     counts: dict[bytes, int] = {}
     for pending in replica.not_taken_in(space, before):
-        j = max(counts.get(pending.device, 0), replica.leaf_count(run, pending.device, pending.seq))
+        j = max(counts.get(pending.device, 0), taken.count(space, k_tag, pending.device, pending.seq))
         c = _clear_leaves(client, pending).get(leaves.leaf_tag(k_tag, pending.device, j))
         counts[pending.device] = j if c is None else j + 1
         if c is not None and pending.seq > seq:
             last_c = c
-    return last_c, max(counts.get(device, 0), replica.leaf_count(run, device, before))
+    return last_c, max(counts.get(device, 0), taken.count(space, k_tag, device, before))
 
 
 def _clear_leaves(client: Client, pending: PendingManifest) -> Mapping[bytes, bytes]:

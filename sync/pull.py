@@ -12,6 +12,7 @@ from store.manifests import LeafOpening, Manifest, check_author, open_manifest
 from store.names import object_name
 from sync.chains import run_state
 from sync.client import Client
+from sync.leaf_history import TakenLeaf
 from sync.replica import PendingManifest, Synced
 
 PullProgress = Callable[[int, int], None]  # manifests taken in, manifests to take in
@@ -155,7 +156,7 @@ def known_k_tag(client: Client, space: bytes, conversation: bytes) -> bytes | No
     Whoever finds none begins a new run. That is everybody's before the first push, and otherwise of a client which cannot have a
     manifest that others could: they take the new run in, and go on with it.
     """
-    digest = client.replica.conversation_manifest(space, conversation)
+    digest = client.replica.leaves.conversation_manifest(space, conversation)
     if digest is None:
         return None
     if digest not in client.tag_keys:
@@ -169,10 +170,10 @@ def known_k_tag(client: Client, space: bytes, conversation: bytes) -> bytes | No
 
 def _begun_anew(client: Client, pending: PendingManifest, manifest: Manifest) -> list[str]:
     """A notice if some leaf begins a second run: honest for who lacks a manifest that we have, and nothing to refuse."""
-    replica, space = client.replica, pending.space
+    taken, space = client.replica.leaves, pending.space
     anew = sum(
-        replica.conversation_manifest(space, leaf.conversation) is not None
-        and replica.newest_leaf(replica.tag(space, leaf.k_tag), pending.seq) is None
+        taken.conversation_manifest(space, leaf.conversation) is not None
+        and taken.newest(space, leaf.k_tag, pending.seq) is None
         for leaf in manifest.leaves
     )
     author = pending.device.hex()[:16]
@@ -194,8 +195,17 @@ def _take_in(client: Client, pending: PendingManifest, manifest: Manifest, appen
     with replica.transaction():
         replica.mark_synced(space, there, own=own)
         for opening, leaf in zip(manifest.leaves, appended, strict=True):
-            c = bytes.fromhex(leaf.c)
-            replica.add_leaf(pending, opening.conversation, opening.k_tag, opening.j, c)
+            taken = TakenLeaf(
+                space=space,
+                conversation=opening.conversation,
+                k_tag=opening.k_tag,
+                seq=pending.seq,
+                device=pending.device,
+                manifest=pending.ref.sha256,
+                j=opening.j,
+                c=bytes.fromhex(leaf.c),
+            )
+            replica.leaves.add(taken)
         replica.set_manifest_state(pending, "applied")
 
 

@@ -16,6 +16,7 @@ from store.commits import Commit, ObjectRef, parse
 from store.database import DatabaseKind, connect
 from store.names import ObjectKind, slot_name
 from sync.guarded import GuardedDatabase
+from sync.leaf_history import LeafHistory
 from sync.validity import LogPoint, Verdict, judge
 
 _TAG_BYTES = 16
@@ -137,6 +138,7 @@ class Replica:
     def __init__(self, database: GuardedDatabase, tag_key: bytes) -> None:
         self._db = database
         self._tag_key = tag_key
+        self.leaves = LeafHistory(database, self.tag)
 
     @classmethod
     def open(cls, path: Path, tag_key: bytes) -> "Replica":
@@ -445,43 +447,6 @@ class Replica:
         """How many nodes, each counted per space, the bucket has as metadata only."""
         count: int = self._db.execute("SELECT count(*) FROM synced WHERE content = 0").fetchone()[0]
         return count
-
-    def conversation_manifest(self, space: bytes, conversation: bytes) -> str | None:
-        """The newest manifest taken in that opens a leaf of a conversation; None before its first."""
-        tag = self.tag(space, conversation)
-        row = self._db.execute("SELECT manifest FROM conversations WHERE tag = ?", (tag,)).fetchone()
-        return row[0] if row else None
-
-    def newest_leaf(self, run: bytes, before: int) -> tuple[int, bytes] | None:
-        """(slot, c) of the newest leaf taken in of a run (a tagged K_tag), of slots below `before`."""
-        row: tuple[int, bytes] | None = self._db.execute(
-            "SELECT seq, c FROM leaves WHERE run = ? AND seq < ? ORDER BY seq DESC LIMIT 1", (run, before)
-        ).fetchone()
-        return row
-
-    def leaf_count(self, run: bytes, device: bytes, before: int) -> int:
-        """The `j` after the newest leaf taken in of a run that is by `device`, of slots below `before`."""
-        row = self._db.execute(
-            "SELECT j FROM leaves WHERE run = ? AND seq < ? AND device = ? ORDER BY seq DESC LIMIT 1",
-            (run, before, device),
-        ).fetchone()
-        return row[0] + 1 if row else 0
-
-    def add_leaf(
-        self, manifest: PendingManifest, conversation: bytes, k_tag: bytes, j: int, c: bytes
-    ) -> None:
-        """Take one append leaf in. Of two with one tag in one commit the last counts, as for who only sees the tags."""
-        seq, space = manifest.seq, manifest.space
-        self._db.execute(
-            "INSERT OR REPLACE INTO leaves(run, seq, device, j, c) VALUES (?,?,?,?,?)",
-            (self.tag(space, k_tag), seq, manifest.device, j, c),
-        )
-        self._db.execute(
-            "INSERT INTO conversations(tag, seq, manifest) VALUES (?,?,?)"
-            " ON CONFLICT(tag) DO UPDATE SET seq = excluded.seq, manifest = excluded.manifest"
-            " WHERE excluded.seq >= conversations.seq",
-            (self.tag(space, conversation), seq, manifest.ref.sha256),
-        )
 
     # ── notes to self ───────────────────────────────────────────────────────────────────────────────────────────────────
 
