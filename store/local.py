@@ -264,6 +264,10 @@ class LocalStore:
         """
         yield from self._run(query, (since,))
 
+    def count_of(self, conversation: str) -> int:
+        """How many nodes a conversation has here, superseded ones among them."""
+        return int(self._run("SELECT count(*) FROM nodes WHERE conversation = ?", (conversation,))[0][0])
+
     def projects(self) -> set[str]:
         """Every project that some node names."""
         return {row[0] for row in self._run("SELECT DISTINCT project FROM nodes WHERE project IS NOT NULL")}

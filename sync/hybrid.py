@@ -129,7 +129,7 @@ class HybridProvider(LocalProvider):
             self._client,
             self._store,
             self._outbox,
-            progress=lambda nodes, _: tell(Progress("pushing", nodes)),
+            progress=lambda done, total: tell(Progress("pushing", done, total)),
         )
 
     def _settle(self) -> None:

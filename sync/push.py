@@ -30,7 +30,7 @@ batch_raw_bytes_max = 256 * MIB  # a batch is committed after this much: progres
 squatted_attempts_max = 3  # three fresh names taken in a row: no bucket to write to
 
 Run = list[tuple[Outgoing, list[LocalFacts]]]  # one commit's worth: of some conversations, nodes
-PushProgress = Callable[[int, int], None]  # nodes pushed, bytes stored
+PushProgress = Callable[[int, int], None]  # nodes looked at and, where lacking, pushed; of how many
 
 
 @dataclass(slots=True)
@@ -72,6 +72,8 @@ class Pusher:
     outbox: Outbox
     report: PushReport = field(default_factory=PushReport)
     progress: PushProgress | None = None
+    _walked: int = 0
+    _to_walk: int | None = None
 
     def push(self) -> PushReport:
         """Push everything each space lacks."""
@@ -81,6 +83,7 @@ class Pusher:
             if space is None:
                 continue
             for batch in self._batches(kind, space):
+                self._begin_telling()
                 self._commit(batch, space)
             self.outbox.complete(kind, space, change)
         return self.report
@@ -136,14 +139,18 @@ class Pusher:
         run: Run = []
         rows = raw = 0
         for outgoing in self.outbox.conversations(kind, space):
-            nodes = self.outbox.pending(outgoing, space)
+            nodes, before = self.outbox.pending(outgoing, space), self._walked
             while chunk := list(islice(nodes, min(_chunk_nodes, manifest_rows_max - rows))):
                 run.append((outgoing, chunk))
                 rows += len(chunk)
+                self._walked += len(chunk)
                 raw += sum(node.stored_bytes for node in chunk) if outgoing.content == "full" else 0
                 if rows >= manifest_rows_max or len(run) >= commit_leaves_max or raw >= batch_raw_bytes_max:
                     yield run
                     run, rows, raw = [], 0, 0
+            self._walked = before + self.local.count_of(
+                outgoing.conversation
+            )  # with those that are there already
         if run:
             yield run
 
@@ -217,7 +224,19 @@ class Pusher:
         self.report.stored_bytes += batch.stored_bytes
         self.report.lost_races += lost_races
         if self.progress is not None:
-            self.progress(self.report.nodes, self.report.stored_bytes)
+            self.progress(self._walked, self._to_walk or 0)
+
+    def _begin_telling(self) -> None:
+        """Count what a whole push will look at, once there is something to push: an idle one need not know."""
+        if self.progress is None or self._to_walk is not None:
+            return
+        kinds: tuple[SpaceKind, ...] = ("team", "private")
+        self._to_walk = sum(
+            self.local.count_of(outgoing.conversation)
+            for kind in kinds
+            for outgoing in self.outbox.conversations(kind, space_of(self.client, kind))
+        )
+        self.progress(0, self._to_walk)
 
 
 def space_of(client: Client, kind: SpaceKind) -> bytes | None:

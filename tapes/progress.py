@@ -12,6 +12,7 @@ from rich.progress import (
     TaskProgressColumn,
     TextColumn,
     TimeElapsedColumn,
+    TimeRemainingColumn,
 )
 
 from tapes.render.output import Output
@@ -34,6 +35,8 @@ def progress(out: Output) -> Iterator[Tell]:
         BarColumn(bar_width=24),
         TaskProgressColumn(),
         TimeElapsedColumn(),
+        TextColumn("left:"),
+        TimeRemainingColumn(),
     )
     with Progress(*columns, console=out.stderr, transient=True) as bar:
         task = bar.add_task("", total=None)
@@ -44,13 +47,30 @@ def progress(out: Output) -> Iterator[Tell]:
         yield tell
 
 
-def _lines(out: Output) -> Tell:
-    last = time.monotonic()
+def _lines(out: Output, monotonic: Callable[[], float] = time.monotonic) -> Tell:
+    told_at, step, since, from_done = monotonic(), "", monotonic(), 0
 
     def tell(what: str, done: int, total: int) -> None:
-        nonlocal last
-        if time.monotonic() - last >= line_every_seconds:
-            last = time.monotonic()
-            out.say(f"{what}: {done}" + (f" of {total}" if total else ""))
+        nonlocal told_at, step, since, from_done
+        now = monotonic()
+        if what != step:
+            step, since, from_done = what, now, done
+        if now - told_at >= line_every_seconds:
+            told_at = now
+            out.say(
+                f"{what}: {done}"
+                + (f" of {total}{_left(now - since, done - from_done, total - done)}" if total else "")
+            )
 
     return tell
+
+
+def _left(seconds: float, done: int, more: int) -> str:
+    """How long the rest takes at the pace of this step so far; nothing while there is no pace yet."""
+    if done <= 0 or more <= 0:
+        return ""
+    minutes, rest = divmod(round(seconds * more / done), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f", about {hours}h{minutes:02d}m left"
+    return f", about {minutes}m{rest:02d}s left" if minutes else f", about {rest}s left"

@@ -11,6 +11,7 @@ from store.blobs import BlobStore
 from store.directory import DirectoryStore
 from store.metering import MeteredStore
 from sync.client import Client
+from sync.providers import Progress, ProgressSeen
 from sync.pull import applied_manifests
 from sync.verify import verify
 from tests.actors import Person, client, founded, joined
@@ -211,3 +212,35 @@ def test_a_hidden_slot_below_a_later_one_is_found(two: tuple[Laptop, Laptop], tm
 
     with pytest.raises(VerificationFailed, match="is missing, though slot"):
         ben.provider.sync()
+
+
+def test_a_push_tells_how_far_it_is_of_how_much(
+    two: tuple[Laptop, Laptop], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Batch by batch it comes to the whole, also after an interruption: what went out before it is not still to do."""
+    ana, _ = two
+    ana.provider.put(conversation("first", 6) + conversation("second", 4) + conversation("third", 2))
+    monkeypatch.setattr("sync.push.batch_raw_bytes_max", 1)
+    monkeypatch.setattr("sync.push._chunk_nodes", 4)
+    with pytest.raises(KeyboardInterrupt):
+        ana.provider.sync(progress=_interrupting_at(4))
+    told: list[tuple[int, int]] = []
+    report = ana.provider.sync(
+        progress=lambda at: told.append((at.done, at.total)) if at.step == "pushing" else None
+    )
+
+    assert 8 == report.pushed_nodes
+    assert [
+        (0, 12),
+        (2, 12),
+        (10, 12),
+        (12, 12),
+    ] == told  # what is there counts when its conversation is through
+
+
+def _interrupting_at(done: int) -> ProgressSeen:
+    def told(at: Progress) -> None:
+        if (at.step, at.done) == ("pushing", done):
+            raise KeyboardInterrupt
+
+    return told
