@@ -14,9 +14,11 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from query.ends import Ends, read_ends
 from query.engine import Engine
 from query.forest import Numbers, numbers_of
 from query.paths import Path, Paths, read_paths
+from query.rollup import make_rollup
 from query.source import Source
 
 _TURNS: Final = """
@@ -41,11 +43,25 @@ class Catalog:
     def __init__(self, source: Source) -> None:
         self.source = source
         self._names: Mapping[str, str] | None = None
+        self._rolled_up = False
 
     @cached_property
     def paths(self) -> Paths:
         """All sessions."""
         return read_paths(self.source.engine)
+
+    @cached_property
+    def ends(self) -> Ends:
+        """All sessions as arrays, for dashboards."""
+        return read_ends(self.source.engine)
+
+    @contextmanager
+    def usage(self) -> Iterator[Engine]:
+        """The engine with the table `usage_slots` (query/rollup.py)."""
+        if not self._rolled_up:
+            make_rollup(self.source.engine)
+            self._rolled_up = True
+        yield self.source.engine
 
     # ── shape ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -65,7 +81,7 @@ class Catalog:
         return numbers_of(self.paths.forest.last)
 
     @cached_property
-    def ends(self) -> Numbers:
+    def last_segments(self) -> Numbers:
         """By session number: the segment that it ends in."""
         return np.array([path.segment for path in self.paths.known], np.int32)
 

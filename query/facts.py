@@ -85,7 +85,7 @@ def choose(
     passing = _passing(catalog, chosen, clock, names)
     if chosen.tool:
         through = _on_or_above(catalog, calling(source.engine, chosen.tool))
-        passing = passing[through[catalog.ends[passing]]]
+        passing = passing[through[catalog.last_segments[passing]]]
     return Chosen(catalog, passing)
 
 
@@ -144,7 +144,7 @@ def owners_of(chosen: Chosen) -> Numbers:
     """By segment: the place in `numbers` of the newest chosen session that it is part of. One more: nowhere, for no segment."""
     catalog = chosen.catalog
     places = np.full(len(catalog.last), _nobody, np.int32)
-    places[catalog.ends[chosen.numbers]] = np.arange(len(chosen.numbers), dtype=np.int32)
+    places[catalog.last_segments[chosen.numbers]] = np.arange(len(chosen.numbers), dtype=np.int32)
     owners = catalog.lowest_below(places)
     return np.append(np.where(owners == _nobody, nowhere, owners), nowhere).astype(np.int32)
 

@@ -2,6 +2,7 @@
 
 from array import array
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -157,16 +158,23 @@ class Paths:
 
 def read_paths(engine: Engine) -> Paths:
     """All sessions of `rows`: paths that end in a head and on which somebody speaks."""
+    with placed(engine) as (forest, parents):
+        segments = engine.stream(_SEGMENTS, [idle_us_max, prompts_kept])
+        known = [path for path in _fold(segments, forest) if path.whole.spoken]
+    known.sort(key=lambda path: (-_ended(path), path.head.hash))
+    return Paths(forest, known, parents)
+
+
+@contextmanager
+def placed(engine: Engine) -> "Iterator[tuple[Forest, array[int]]]":
+    """The forest and each node's parent; meanwhile the tables `places`, by node, and `leaves`, of segments that end in a head."""
     parents = read_parents(engine)
     forest = grow(parents)
     with engine.table("places", _places(forest, parents)):
         with engine.table("leaves", _leaves(forest, set())):
             hidden = superseded(engine, forest)
         with engine.table("leaves", _leaves(forest, hidden)):
-            segments = engine.stream(_SEGMENTS, [idle_us_max, prompts_kept])
-            known = [path for path in _fold(segments, forest) if path.whole.spoken]
-    known.sort(key=lambda path: (-_ended(path), path.head.hash))
-    return Paths(forest, known, parents)
+            yield forest, parents
 
 
 def read_parents(engine: Engine) -> "array[int]":

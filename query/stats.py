@@ -12,47 +12,42 @@ from functools import reduce
 from operator import add
 from typing import Any, Final
 
+import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
+from query.catalog import Catalog
+from query.ends import Ends
 from query.moments import Clock, micros_of
 from query.paths import Tokens
-from query.sessions import Session, list_sessions
+from query.rollup import usage_between
 from query.source import Source
-from store.facts import micros
 from store.stats import StatsDay, StatsUse
 
 days_max: Final = 3660
 group_members_min: Final = 3  # a group of fewer people says what one of them did
 OTHERS: Final = "others"
 _PERMILLE: Final = 1000
-_SECOND_US: Final = 1_000_000
-# One pass over the rows. `day` counts from the first day of the previous period.
+# `day` counts from the first day of the previous period.
 _GROUPS: Final = """
 WITH dated AS (
-    SELECT rows.*, spans.day, spans.current FROM rows
+    SELECT used.*, spans.day, spans.current FROM {usage} AS used
     -- A zone that moves across the date line skips a day: it has no length, and nothing is in it.
-    ASOF JOIN (FROM spans WHERE starts < ends) AS spans ON rows.created_us >= spans.starts
-    WHERE rows.created_us < (SELECT max(ends) FROM spans) AND counted AND (NOT ? OR space = 'team')
+    ASOF JOIN (FROM spans WHERE starts < ends) AS spans ON used.used_at >= spans.starts
+    WHERE used.used_at >= (SELECT min(starts) FROM spans) AND used.used_at < (SELECT max(ends) FROM spans) AND (NOT ? OR team)
 )
 SELECT
     CASE WHEN grouping(day) = 0 THEN 'day' WHEN grouping(model) = 0 THEN 'model' WHEN grouping(project) = 0 THEN 'project'
         WHEN grouping(member) = 0 THEN 'member' ELSE 'whole' END AS kind,
     current, day, coalesce(model, project, lower(hex(member))) AS name,
     list(DISTINCT lower(hex(member))) FILTER (member IS NOT NULL) AS members,
-    count(*) FILTER (kind = 'message'), coalesce(sum(input_uncached), 0), coalesce(sum(cache_read), 0),
+    coalesce(sum(withheld), 0), coalesce(sum(turns), 0), coalesce(sum(input_uncached), 0), coalesce(sum(cache_read), 0),
     coalesce(sum(cache_write), 0), coalesce(sum(output), 0), coalesce(sum(cost_usd_micro), 0),
-    count(*) FILTER (cost_source = 'unpriced'), coalesce(sum(tool_calls), 0), coalesce(sum(tool_errors), 0)
+    coalesce(sum(unpriced), 0), coalesce(sum(tool_calls), 0), coalesce(sum(tool_errors), 0)
 FROM dated
 GROUP BY GROUPING SETS ((current), (current, day), (current, model), (current, project), (current, member))
 """
-_UNDATED: Final = """
-SELECT count(*) FROM rows WHERE created_us IS NULL AND counted AND kind = 'message' AND (NOT ? OR space = 'team')
-"""
-_WITHHELD: Final = """
-SELECT count(*) FROM rows, (SELECT min(starts) AS first, max(ends) AS after FROM spans WHERE current)
-WHERE withheld AND kind = 'message' AND counted AND created_us >= first AND created_us < after AND (NOT ? OR space = 'team')
-"""
-
+_UNDATED: Final = "SELECT coalesce(sum(turns), 0) FROM usage_slots WHERE used_at IS NULL AND (NOT ? OR team)"
 
 _KINDS: Final = ("whole", "day", "model", "project", "member")
 _NO_TOKENS: Final = Tokens(0, 0, 0, 0)
@@ -182,35 +177,36 @@ class Ask:
     fold_small: bool = False
 
 
-def team_stats(source: Source, ask: Ask, told: Told | None = None) -> TeamStats:
-    """The numbers; `told` is added to those of the team.
+def team_stats(
+    source: Source, ask: Ask, told: Told | None = None, catalog: Catalog | None = None
+) -> TeamStats:
+    """The numbers; `told` is added to those of the team. `catalog`: of this very source, from a process that asks it again.
 
     ValueError for fewer than 1 or more than `days_max` days, and for members with `fold_small`.
     """
     if not 1 <= ask.days <= days_max or (ask.by_member and ask.fold_small):
         raise ValueError(f"1 to {days_max} days, and members or folded groups")
+    catalog = catalog or Catalog(source)
     spans = _Spans.of(ask)
     found = _Groups()
-    with source.engine.table("spans", spans.table()):
-        for row in source.engine.stream(_GROUPS, [ask.team_only]):
+    with catalog.usage() as engine, engine.table("spans", spans.table()):
+        for row in engine.stream(_GROUPS.format(usage=usage_between(spans.starts)), [ask.team_only]):
             found.take(row)
-        [(withheld,)] = source.engine.all(_WITHHELD, [ask.team_only])
+        [(undated,)] = engine.all(_UNDATED, [ask.team_only])
     publishing = found.add_told(told or Told(), spans) if ask.team_only else None
-    [(undated,)] = source.engine.all(_UNDATED, [ask.team_only])
-    sessions = [s for s in list_sessions(source).sessions if not ask.team_only or s.space == "team"]
-    ended = [[s for s in sessions if spans.period_of(s) is current] for current in (False, True)]
+    current, previous = (catalog.ends.within(*period, ask.team_only) for period in spans.periods)
     return TeamStats(
         time_zone=ask.clock.stated,
         team_only=ask.team_only,
-        current=_period(spans.days[ask.days :], ended[True], found, current=True),
-        previous=_period(spans.days[: ask.days], ended[False], found, current=False),
-        days=tuple(_days(spans, ended[True], found)),
+        current=_period(spans.days[ask.days :], current, found, current=True),
+        previous=_period(spans.days[: ask.days], previous, found, current=False),
+        days=tuple(_days(spans, current, found)),
         models=_ranked(found.named("model"), fold=ask.fold_small),
         projects=_ranked(found.named("project"), fold=ask.fold_small),
         members=_ranked(found.named("member"), fold=False) if ask.by_member else (),
         undated_turns=undated,
         publishing=publishing,
-        withheld_turns=withheld,
+        withheld_turns=found.withheld,
     )
 
 
@@ -241,12 +237,13 @@ class _Spans:
             }
         )
 
-    def period_of(self, session: Session) -> bool | None:
-        """Whether a session ended in the current period (True), the previous one (False), or neither."""
-        ended_us = micros(session.ended_at)
-        if ended_us is None or not micros_of(self.starts[0]) <= ended_us < micros_of(self.starts[-1]):
-            return None
-        return ended_us >= micros_of(self.starts[len(self.days) // 2])
+    @property
+    def periods(self) -> tuple[tuple[int, int], tuple[int, int]]:
+        """The current period and the one before: from, up to; microseconds since 1970."""
+        first, middle, after = (
+            micros_of(self.starts[number]) for number in (0, len(self.days) // 2, len(self.days))
+        )
+        return (middle, after), (first, middle)
 
 
 @dataclass(slots=True)
@@ -256,12 +253,15 @@ class _Groups:
     uses: dict[tuple[str, bool, Any], Use] = field(default_factory=dict)
     members: dict[tuple[str, bool, Any], set[str]] = field(default_factory=dict)
     sessions: dict[tuple[str, bool, Any], int] = field(default_factory=dict)  # published ones
+    withheld: int = 0  # turns of the current period
 
     def take(self, row: tuple[Any, ...]) -> None:
-        kind, current, day, name, members, turns, *sums = row
+        kind, current, day, name, members, withheld, turns, *sums = row
         key = (kind, current, day if kind == "day" else name)
         self.uses[key] = Use(turns, Tokens(*sums[:4]), *sums[4:])
         self.members[key] = set(members or ())
+        if kind == "whole" and current:
+            self.withheld = withheld
 
     def add_told(self, told: Told, spans: "_Spans") -> Publishing:
         """Add published days that lie in one of the periods."""
@@ -302,28 +302,26 @@ class _Groups:
         ]
 
 
-def _period(days: Sequence[date], ended: Sequence[Session], found: _Groups, *, current: bool) -> PeriodStats:
-    durations = (_seconds(session) for session in ended)
+def _period(days: Sequence[date], ended: Ends, found: _Groups, *, current: bool) -> PeriodStats:
     return PeriodStats(
         first_day=days[0],
         last_day=days[-1],
-        sessions=len(ended) + found.sessions.get(("whole", current, None), 0),
+        sessions=len(ended.ended_us) + found.sessions.get(("whole", current, None), 0),
         members=len(found.members.get(("whole", current, None), ())),
         use=found.use("whole", current, None),
-        cost_per_session=_spread(session.cost_usd_micro for session in ended),
-        seconds_per_session=_spread(seconds for seconds in durations if seconds is not None),
-        turns_per_session=_spread(session.turns for session in ended),
+        cost_per_session=_spread(ended.cost_usd_micro),
+        seconds_per_session=_spread(ended.seconds),
+        turns_per_session=_spread(ended.turns),
     )
 
 
-def _days(spans: _Spans, ended: Sequence[Session], found: _Groups) -> Iterator[DayActivity]:
+def _days(spans: _Spans, ended: Ends, found: _Groups) -> Iterator[DayActivity]:
     half = len(spans.days) // 2
-    ends = [micros(session.ended_at) or 0 for session in ended]
-    for number in range(half, len(spans.days)):
-        starts_us, ends_us = micros_of(spans.starts[number]), micros_of(spans.starts[number + 1])
-        sessions = sum(starts_us <= end < ends_us for end in ends)
-        sessions += found.sessions.get(("day", True, number), 0)
-        yield DayActivity(spans.days[number], sessions, found.use("day", True, number))
+    edges = np.array([micros_of(start) for start in spans.starts[half:]])
+    counts = np.diff(np.searchsorted(np.sort(ended.ended_us), edges)).tolist()
+    for number, sessions in enumerate(counts, half):
+        published = found.sessions.get(("day", True, number), 0)
+        yield DayActivity(spans.days[number], sessions + published, found.use("day", True, number))
 
 
 def _use_told(told: StatsUse) -> Use:
@@ -356,19 +354,14 @@ def _rank(group: GroupUse) -> tuple[int, int, int, str]:
     return -group.use.cost_usd_micro, -group.use.tokens.output, -group.use.turns, group.name or ""
 
 
-def _seconds(session: Session) -> int | None:
-    began_us, ended_us = micros(session.started_at), micros(session.ended_at)
-    return None if began_us is None or ended_us is None else (ended_us - began_us) // _SECOND_US
-
-
-def _spread(values: Iterable[int]) -> Spread:
-    ranked = sorted(values)
+def _spread(values: NDArray[Any]) -> Spread:
+    ranked = np.sort(values)
     return Spread(_nearest_rank(ranked, 50), _nearest_rank(ranked, 90))
 
 
-def _nearest_rank(ranked: Sequence[int], percent: int) -> int | None:
+def _nearest_rank(ranked: NDArray[Any], percent: int) -> int | None:
     """The smallest value that `percent` of all are not above."""
-    return ranked[-(-len(ranked) * percent // 100) - 1] if ranked else None
+    return int(ranked[-(-len(ranked) * percent // 100) - 1]) if len(ranked) else None
 
 
 def _permille(part: int, whole: int) -> int | None:

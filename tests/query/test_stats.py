@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import query.rollup
 from query.moments import Clock
 from query.paths import Tokens
 from query.sessions import list_sessions
@@ -136,6 +137,29 @@ def test_all_numbers_are_those_of_a_slow_fold(commits: list[Commit], days: int, 
     assert found.current.sessions == sum(0 <= age < days for age in ages)
     assert found.previous.sessions == sum(days <= age < 2 * days for age in ages)
     assert sum(day.sessions for day in found.days) == found.current.sessions
+
+
+@given(commits=COMMITS, days=st.integers(1, 4))
+@settings(max_examples=15, deadline=None)
+def test_quarters_of_an_hour_and_rows_give_the_same(commits: list[Commit], days: int) -> None:
+    """Whether the rollup is asked or every row: equal dashboards."""
+    ask = ask_at(START, days, by_member=True)
+    with source_of(commits) as source, pytest.MonkeyPatch.context() as patched:
+        rolled_up = team_stats(source, ask)
+        patched.setattr(query.rollup, "_slot", timedelta(days=999_999))
+        assert query.rollup.usage_between([START]) != "usage_slots"
+
+        assert rolled_up == team_stats(source, ask)
+
+
+def test_a_midnight_between_quarters_is_asked_of_the_rows() -> None:
+    """Liberia's clocks went 44 minutes and a half behind until 1972: there a day begins within a quarter, and loses no turn."""
+    midnight = datetime(1971, 6, 2, 0, 44, 30, tzinfo=UTC)
+    rows = [Said("before", minute=minute_of(midnight)), Said("after", minute=minute_of(midnight) + 1)]
+
+    found = stats_of(rows, ask_at(midnight + timedelta(hours=1), 2, ZoneInfo("Africa/Monrovia")))
+
+    assert [day.use.turns for day in found.days] == [1, 1]
 
 
 # ── the calendar ────────────────────────────────────────────────────────────────────────────────────────────────────────
