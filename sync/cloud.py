@@ -187,8 +187,12 @@ class _Beneath:
     def missing_ancestry(self, node_hash: str, project: str | None) -> list[Node]:
         space = space_of(self.client, self.visibility(project))
         missing: list[Node] = []
+        seen: set[str] = set()
         step: str | None = node_hash
-        while step is not None and not self._is_in(space, step) and (at := self.nodes.find(step)) is not None:
+        while step is not None and step not in seen and not self._is_in(space, step):
+            seen.add(step)  # rows without a place prove nothing: a hostile member's may go in a circle
+            if (at := self.nodes.find(step)) is None:
+                break
             # What only its author's device has in full cannot be brought along; what stands above it can.
             if at.frame is not None and (node := self.nodes.get(step)) is not None:
                 missing.append(node)

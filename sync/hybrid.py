@@ -21,6 +21,7 @@ from sync.rewraps import ask_again
 from sync.segment_writer import try_write_due
 
 note_last_sync = "last-sync-at"
+notes_fetched = "fetched-"  # and a pack's digest: its frames are in the cache
 
 
 class HybridProvider(LocalProvider):
@@ -157,7 +158,7 @@ class HybridProvider(LocalProvider):
         packs = list(self._packs())
         for done, (digest, pending) in enumerate(packs):
             tell(Progress("fetching packs", done, len(packs)))
-            if replica.note(f"fetched-{digest}") is not None:
+            if replica.note(notes_fetched + digest) is not None:
                 continue
             named = self._client.object_of(pending.seq, digest)
             if named is None:
@@ -176,7 +177,7 @@ class HybridProvider(LocalProvider):
             ) as lie:  # the bytes are what a signed commit names: its author made them so
                 author = pending.device.hex()[:16]
                 report.notices.append(f"{lie.message} (written by device {author}); its nodes cannot be read")
-            replica.set_note(f"fetched-{digest}", "1")
+            replica.set_note(notes_fetched + digest, "1")
         return fetched
 
     def _keep_frames(self, ref: ObjectRef, pending: PendingManifest, data: bytes) -> int:

@@ -455,6 +455,10 @@ class Replica:
         row = self._db.execute("SELECT value FROM notes WHERE key = ?", (key,)).fetchone()
         return row[0] if row else None
 
+    def drop_notes(self, prefix: str) -> None:
+        """Forget every note whose key begins so; `prefix` has no wildcard in it."""
+        self._db.execute("DELETE FROM notes WHERE key GLOB ?", (f"{prefix}*",))
+
     def set_note(self, key: str, value: str) -> None:
         """Remember it."""
         self._db.execute(

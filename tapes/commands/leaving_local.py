@@ -8,7 +8,7 @@ from typing import Any
 from crypto.errors import UsageError, VerificationFailed
 from query.index import remove_index
 from store.local import LocalStore, local_store_path
-from sync.hybrid import HybridProvider
+from sync.hybrid import HybridProvider, notes_fetched
 from sync.inventory import KINDS, inventory
 from sync.providers import Progress
 from tapes.commands.desk import Desk
@@ -91,6 +91,8 @@ def require_deletable(desk: Desk, found: Held) -> None:
 def delete_all(desk: Desk) -> None:
     """Delete cache, word index and local store, the store last. A kill leaves what is left; running the command again ends it."""
     home = desk.run.home
+    # Else a later `sync --full` would take the packs for fetched. A kill right after costs it a second fetch.
+    desk.client.replica.drop_notes(notes_fetched)
     if home.cache.exists():
         shutil.rmtree(home.cache)
     remove_index(index_path(desk))

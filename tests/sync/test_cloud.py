@@ -13,13 +13,14 @@ from crypto.errors import KeyNeeded, PartialFailure, TapesError, UsageError, Ver
 from store import limits
 from store.blobs import BlobStore
 from store.directory import DirectoryStore
+from store.local import LocalStore
 from store.manifest_schema import PLACE_COLUMNS
 from store.metering import MeteredStore
 from store.nodes import Node
 from sync import outbox
 from sync.client import Client, ClientPaths
 from sync.cloud import CloudProvider
-from sync.node_index import NodeIndex
+from sync.node_index import NodeAt, NodeIndex
 from sync.outbox import ContentLevel, SpaceKind
 from sync.pull import applied_manifests
 from sync.push import space_of
@@ -106,6 +107,7 @@ def test_a_long_put_is_committed_on_the_way(ana: Ana) -> None:
         for node in nodes:
             intake.store.add([node])
         assert intake.commits > 3
+        assert None is LocalStore.get_bytes(intake.store, nodes[0].hash)
         assert nodes[0] == intake.store.get(nodes[0].hash)
         assert 0 == intake.store.add(nodes).new
         assert intake.store.waiting_bytes() < 4_000
@@ -282,6 +284,25 @@ def test_withheld_text_is_taken_by_nobody(ana: Ana) -> None:
         ana.cloud().put([*conversation("hello", 2), *conversation("hush", 2, "quiet")])
 
     assert before == len(list(ana.bucket.list("")))
+
+
+def test_rows_in_a_circle_end(ana: Ana, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A member's metadata rows that name each other as parents hold up nobody who goes on from one of them."""
+    first, second = conversation("hello", 2, "secret")
+    ana.cloud().put([first, second])
+    ana.settings["secret"] = "team"
+    ends = {first.hash: second.hash, second.hash: first.hash}
+    find = NodeIndex.find
+
+    def circular(index: NodeIndex, node_hash: str) -> NodeAt | None:
+        at = find(index, node_hash)
+        return at and replace(at, parent=ends.get(node_hash, at.parent), frame=None)
+
+    monkeypatch.setattr(NodeIndex, "find", circular)
+    goes_on = turn("goes on", second, project="secret")
+    ana.cloud().put([goes_on])
+
+    assert [goes_on.hash] == ana.rows("team")
 
 
 def test_of_metadata_alone_no_bytes_are_promised(ana: Ana, monkeypatch: pytest.MonkeyPatch) -> None:

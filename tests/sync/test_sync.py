@@ -83,6 +83,21 @@ def test_new_turns_continue_the_conversation(two: tuple[Laptop, Laptop]) -> None
     assert verify(ben.client).ok
 
 
+def test_a_store_in_anothers_place_is_pushed_from_its_start(two: tuple[Laptop, Laptop]) -> None:
+    """What is remembered of how far a local store was pushed is not believed of the next one at the same path."""
+    ana, ben = two
+    ana.provider.put(conversation("hello", 7))
+    ana.provider.sync()
+    ana.local.close()
+    ana.local.path.unlink()
+    again = Laptop(ana.client, ana.home)
+    again.provider.put(conversation("later", 3))
+
+    assert 3 == again.provider.sync().pushed_nodes
+    ben.provider.sync()
+    assert 10 == len(ben.pulled())
+
+
 def test_a_private_conversation_stays_with_its_owner(store: DirectoryStore, tmp_path: Path) -> None:
     """Nodes of a private project reach the bucket sealed for one member; the other's sync neither reads nor fails on them."""
     owner = founded(store, tmp_path / "ana")

@@ -147,6 +147,19 @@ def test_turns_imported_before_and_after_the_cloud_are_pushed_on_return(ada: Per
     assert ada.json("storage", "sync")["pushed"]["nodes"] > 0
 
 
+def test_after_the_way_back_everything_can_be_fetched_again(ada: Person) -> None:
+    """`sync --full` brings the turns whose cache was deleted, so that they are read without the bucket."""
+    before = ada.json("sessions")
+    ada.ok("storage", "sync", "--full")
+    cloudy(ada)
+    ada.ok("storage", "set-provider", "hybrid")
+    ada.ok("storage", "sync", "--full")
+    ada.ok("config", "set", "storage.bucket", "file:///nowhere/to/be/found")
+
+    shown = ada.json("show", before["sessions"][0]["id"])
+    assert _texts(shown)
+
+
 @pytest.mark.parametrize(
     ("words", "code"),
     [
