@@ -8,10 +8,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from crypto.errors import VerificationFailed
+from store.local import LocalStore
 from store.names import slot_name
 from store.retrying import put_immutable
 from sync.client import Client
 from sync.inventory import KINDS, inventory
+from sync.resending import lost_turns, send_again
 
 HealProgress = Callable[[str, int], None]  # what is being looked at, how many so far
 
@@ -23,13 +25,21 @@ class HealReport:
     slots: list[int] = field(default_factory=list)
     objects: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
+    turns: int = 0  # of missing packs, and in the local store: the next sync sends them again
 
 
-def heal_log(client: Client, *, dry_run: bool = False, progress: HealProgress | None = None) -> HealReport:
-    """Put back missing slots, in order, then objects that this device has kept and the bucket lacks.
+def heal_log(
+    client: Client,
+    local: LocalStore | None = None,
+    *,
+    dry_run: bool = False,
+    progress: HealProgress | None = None,
+) -> HealReport:
+    """Put back missing slots, in order, then objects this device has kept and the bucket lacks; have `local` send lost turns.
 
     Before the first write every slot is compared: one that differs is VerificationFailed with both versions kept as evidence.
-    Safe to kill anywhere and to repeat. Objects in `missing` are named by commits and neither in the bucket nor here.
+    Safe to kill anywhere and to repeat. Objects in `missing` are named by commits, neither in the bucket nor here, and not given
+    up.
     """
     tell = progress or (lambda _what, _done: None)
     with client.alone():
@@ -40,6 +50,11 @@ def heal_log(client: Client, *, dry_run: bool = False, progress: HealProgress | 
         _objects(client, report, tell, dry_run=dry_run)
         if not dry_run and client.replica.head() is not None:
             client.log.refresh()
+        if local is not None and client.log.point.roster is not None:
+            lost = lost_turns(client, local, set(report.missing))
+            report.turns = sum(map(len, lost.values()))
+            if lost and not dry_run:
+                send_again(client, lost)
     return report
 
 
@@ -67,7 +82,8 @@ def _put_back(client: Client, seq: int) -> None:
 
 def _objects(client: Client, report: HealReport, tell: HealProgress, *, dry_run: bool) -> None:
     """Whole objects whose ciphertext this device kept: manifests; packs rest here only as single frames."""
-    looked = 0
+    looked, roster = 0, client.log.point.roster
+    given_up = roster.given_up if roster is not None else {}
     for kind in KINDS:
         for entry in inventory(client.store, client.replica, kind):
             looked += 1
@@ -76,7 +92,8 @@ def _objects(client: Client, report: HealReport, tell: HealProgress, *, dry_run:
                 continue
             data = client.cache.kept(entry.ref.sha256)
             if data is None:
-                report.missing.append(entry.name)
+                if entry.name not in given_up:
+                    report.missing.append(entry.name)
                 continue
             if not dry_run:
                 put_immutable(client.store, entry.name, data)

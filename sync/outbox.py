@@ -89,3 +89,9 @@ class Outbox:
         meant = sorted(f"{self._content(p)} {p!r}" for p in projects)
         about = [self._local.id(), space.hex(), repr(self._visibility(None)), *meant]
         return sha256("\n".join(about).encode()).hexdigest()
+
+
+def look_again(replica: Replica) -> None:
+    """Forget which conversations were found complete: something that was pushed is to go out once more."""
+    for kind in ("team", "private"):
+        replica.set_note(_MARK + kind, "")

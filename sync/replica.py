@@ -437,6 +437,13 @@ class Replica:
         ).fetchone()
         return Synced(row[0], bool(row[1])) if row else None
 
+    def forget_synced(self, space: bytes, nodes: Iterable[bytes]) -> None:
+        """Take back that this member pushed these nodes: the bytes are gone."""
+        self._db.executemany(
+            "UPDATE synced SET own_output = -1, own_content = 0 WHERE tag = ?",
+            ((self.tag(space, digest),) for digest in nodes),
+        )
+
     def content_there(self, space: bytes, digest: bytes) -> bool | None:
         """Whether a space has what a node says, from whomever; None when it has not even its metadata."""
         query = "SELECT content FROM synced WHERE tag = ?"

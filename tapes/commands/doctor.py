@@ -49,22 +49,30 @@ def _heal(run: Run, *, dry_run: bool) -> int:
         desk.lock()
         with progress(run.out) as tell:
             report = heal_log_of(
-                desk.client, dry_run=dry_run, progress=lambda what, done: tell(what, done, 0)
+                desk.client,
+                None if desk.is_cloud else desk.local,
+                dry_run=dry_run,
+                progress=lambda what, done: tell(what, done, 0),
             )
     put_back = [*map(slot_name, report.slots), *report.objects]
     if run.flags.json:
         run.out.answer(
-            "doctor-heal-log", {"dry_run": dry_run, "put_back": put_back, "missing": report.missing}
+            "doctor-heal-log",
+            {"dry_run": dry_run, "put_back": put_back, "missing": report.missing, "turns": report.turns},
         )
     else:
         run.out.lines(put_back)
         done = "would put back" if dry_run else "put back"
         run.out.say(f"{done} {len(report.slots)} slots of the log and {len(report.objects)} other objects")
+        if report.turns:
+            run.out.say(
+                f"{report.turns} turns of lost packs are here: the next `tapes storage sync` sends them again"
+            )
     if report.missing:
         raise PartialFailure(
             f"{len(report.missing)} objects are still missing",
             report.missing,
-            hint="run this on every device of the team, then restore the rest from a backup",
+            hint="run this and a sync on every device, restore from a backup, then give the rest up: docs/recovery.md",
         )
     return 0
 

@@ -5,7 +5,10 @@ from pathlib import Path
 import pytest
 
 from crypto.errors import StoreError, VerificationFailed
+from query.source import open_source
+from query.transcript import load
 from store.names import slot_name
+from sync.giving_up import give_up
 from sync.healing import heal_log
 from sync.verify import verify
 from tests.actors import founded, joined
@@ -60,6 +63,37 @@ def test_a_restored_bucket_gets_its_newer_commits_back(
     assert {name: whole[name] for name in now} == now
     ben.provider.pull()
     assert ana.client.log.point == ben.client.log.point
+
+
+def test_turns_of_a_lost_pack_go_out_again_and_are_whole_for_a_newcomer(
+    two: tuple[Laptop, Laptop], store: StrictStore, tmp_path: Path
+) -> None:
+    """A pack is gone: its author's own turns are counted, sent once more, and read by everybody; Ben's are not Ana's to send."""
+    ana, ben = two
+    pushed(ana, "before")
+    pushed(ana, "lost")
+    lost = max(info.name for info in store.list("packs/"))
+    pushed(ben, "ben's")
+    store.plant(lost, None)
+
+    assert 0 == heal_log(ben.client, ben.local).turns
+    assert 2 == heal_log(ana.client, ana.local, dry_run=True).turns
+    assert 0 == ana.provider.sync().pushed_nodes
+    for _ in range(2):  # saying so twice sends nothing twice
+        report = heal_log(ana.client, ana.local)
+        assert (2, [lost]) == (report.turns, report.missing)
+    assert 2 == ana.provider.sync().pushed_nodes
+    assert 0 == heal_log(ana.client, ana.local).turns
+    assert 0 == ana.provider.sync().pushed_nodes
+    assert [lost] == give_up(ana.client, [lost])
+    assert [] == heal_log(ana.client, ana.local).missing
+    assert verify(ben.client).ok
+    cat = Laptop(joined(ana.client, store, tmp_path / "cat"), tmp_path / "cat")
+    assert not cat.provider.sync(full=True).broken
+    with open_source(cat.local, cat.client) as source:
+        for name in ("before", "lost", "ben's"):
+            said = conversation(name, 2)
+            assert [node.hash for node in said] == [node.hash for node in load(source, said[-1].hash)]
 
 
 def test_nothing_is_missing_when_only_the_log_was_lost(
