@@ -53,6 +53,7 @@ class Kind(IntEnum):
     EPOCH_CHAIN = 6
     STATS = 7
     SHARE = 8
+    PROJECTION = 9  # of one device, in its home: never in a bucket
 
 
 # Fixed per kind: nothing unauthenticated chooses a parameter (DESIGN §5).
@@ -65,6 +66,7 @@ BLOCK_BYTES = {
     Kind.EPOCH_CHAIN: 1 << 16,
     Kind.STATS: 1 << 16,
     Kind.SHARE: 1 << 20,
+    Kind.PROJECTION: 1 << 16,
 }
 
 

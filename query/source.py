@@ -19,6 +19,7 @@ from typing import Final, Self
 import pyarrow as pa
 
 from crypto.errors import VerificationFailed
+from query.costs import lay_over
 from query.engine import Engine
 from query.rules import STEPS
 from store.local import LocalStore
@@ -66,6 +67,7 @@ class Source:
     engine: Engine
     local: LocalStore | None = None
     client: Client | None = None
+    repriced: bool = False  # costs are those of `tapes reprice`, where that found others
     origins: list[Origin] = field(default_factory=list)
 
     def __enter__(self) -> Self:
@@ -79,14 +81,19 @@ class Source:
         self.engine.close()
 
 
-def open_source(local: LocalStore | None, client: Client | None) -> Source:
+def open_source(local: LocalStore | None, client: Client | None, costs: pa.Table | None = None) -> Source:
     """All manifests taken in by pull, and own nodes. Makes no request while the cache has the manifests.
+
+    `costs` (query/costs.py) stand in for those that were computed or unknown.
 
     VerificationFailed when a manifest is gone from both cache and bucket; StoreError when the bucket is needed and away.
     """
     source = Source(Engine(), local, client)
     try:
         fill(source, _committed(client) if client else (), _own(local, client) if local else ())
+        if costs is not None:
+            lay_over(source.engine, costs)
+            source.repriced = True
     except BaseException:
         source.close()
         raise

@@ -73,6 +73,8 @@ def load(source: Source, head: str, parents: Sequence[int] | None = None) -> lis
             found[step.hash] = _withheld(step)
     for neighbours in frames.values():  # one frame holds many nodes of a session: it is read and opened once
         found.update(reader.far(neighbours))
+    if source.repriced:  # else a turn would say another cost than the sums it is in
+        return [replace(found[step.hash], cost=step.cost) for step in steps]
     return [found[step.hash] for step in steps]
 
 

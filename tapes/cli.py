@@ -95,6 +95,12 @@ COMMANDS: Final = (
         "Find sessions by what was said in them, with filters (docs/search.md).",
         'tapes search "refactor retry" --since 7d --status failed',
     ),
+    _Command(
+        "reprice",
+        "reprice",
+        "Compute costs again, by today's prices or your own.",
+        "tapes reprice --table contract.toml --dry-run",
+    ),
     _Command("reindex", "reindex", "Make the word index anew.", "tapes reindex"),
     _Command(
         "export",

@@ -4,10 +4,14 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Self
 
-from crypto.errors import PartialFailure, UsageError
+from pyarrow import Table
+
+from crypto.errors import PartialFailure, StoreError, UsageError, VerificationFailed
 from crypto.vault import Vault, open_vault
+from query.costs import read_costs
 from query.source import Source, open_source
 from store.blobs import BlobStore
 from store.local import LocalStore, local_store_path
@@ -147,14 +151,17 @@ class Desk:
         for notice in intake.notices:
             self.run.out.warn(notice)
 
-    def source(self) -> Source:
-        """All sessions: this device's own and, when there is a team, what was pulled; of the cloud, as it is now."""
+    def source(self, *, repriced: bool = True) -> Source:
+        """All sessions: this device's own and, when there is a team, what was pulled; of the cloud, as it is now.
+
+        `repriced`: at the costs of `tapes reprice`, where there are some.
+        """
         if self.is_cloud:
             return self._closing.enter_context(open_source(None, self._fresh_client()))
         shares = (
             self.uses_bucket and self.run.home.identity.exists() and self.run.config.text("storage.bucket")
         )
-        source = open_source(self.local, self.client if shares else None)
+        source = open_source(self.local, self.client if shares else None, self._costs() if repriced else None)
         return self._closing.enter_context(source)
 
     def _fresh_client(self) -> Client:
@@ -165,6 +172,21 @@ class Desk:
         if pulled.broken:
             raise pulled.broken[0]
         return self.client
+
+    @property
+    def costs_path(self) -> Path:
+        """Where `tapes reprice` keeps what it found."""
+        return self.run.home.path / "index" / "costs.sealed"
+
+    def _costs(self) -> Table | None:
+        """The costs of `tapes reprice`; a file that cannot be read is said to be so, and the costs as pushed are shown."""
+        if not self.costs_path.exists() or not self.run.home.identity.exists():
+            return None
+        try:
+            return read_costs(self.costs_path, self.identity)
+        except (VerificationFailed, StoreError) as error:
+            self.run.out.warn(f"{error.message}; costs are as they were computed first (run: tapes reprice)")
+            return None
 
     def traffic(self) -> Traffic:
         """What this run asked of the bucket so far."""

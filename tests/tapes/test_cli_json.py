@@ -98,6 +98,7 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     given["team members"] = bob.json("team", "members")
     given["sessions"] = ada.json("sessions")
     given["search"] = ada.json("search", "test*", "--limit", "3")
+    given["reprice"] = ada.json("reprice", "--dry-run")
     given["reindex"] = ada.json("reindex")
     given["show"] = ada.json("show", given["sessions"]["sessions"][0]["id"][:16])
     given["export"] = ada.json("export", "--all", "-o", folder / "all.tape")

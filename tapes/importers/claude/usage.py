@@ -51,11 +51,11 @@ def cost_of(usage: Usage, model: str, record: Record, at: datetime | None) -> Co
     if model == SYNTHETIC and not usage.output + usage.input_uncached + usage.cache_read + usage.cache_write:
         return None
     return prices.recorded(record.get("costUSD")) or prices.computed(
-        usage, model, "anthropic", at, _context(usage.raw or {})
+        usage, model, "anthropic", at, context_of(usage.raw or {})
     )
 
 
-def _context(raw: Record) -> prices.Context:
+def context_of(raw: Record) -> prices.Context:
     """Request circumstances that change the price list."""
     fast = (("speed", "fast"),) if raw.get("speed") == "fast" else ()
     batch = (("processing", "batch"),) if raw.get("service_tier") == "batch" else ()
