@@ -180,8 +180,9 @@ class Ask:
 def team_stats(
     source: Source, ask: Ask, told: Told | None = None, catalog: Catalog | None = None
 ) -> TeamStats:
-    """The numbers; `told` is added to those of the team. `catalog`: of this very source, from a process that asks it again.
+    """The numbers; `told` is added to those of the team, where it alone is asked about.
 
+    `catalog`: of this very source, from a process that asks it again.
     ValueError for fewer than 1 or more than `days_max` days, and for members with `fold_small`.
     """
     if not 1 <= ask.days <= days_max or (ask.by_member and ask.fold_small):
@@ -193,7 +194,7 @@ def team_stats(
         for row in engine.stream(_GROUPS.format(usage=usage_between(spans.starts)), [ask.team_only]):
             found.take(row)
         [(undated,)] = engine.all(_UNDATED, [ask.team_only])
-    publishing = found.add_told(told or Told(), spans) if ask.team_only else None
+    publishing = found.add_told(told, spans) if ask.team_only and told is not None else None
     current, previous = (catalog.ends.within(*period, ask.team_only) for period in spans.periods)
     return TeamStats(
         time_zone=ask.clock.stated,

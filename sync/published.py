@@ -42,16 +42,14 @@ class Published:
     levels: dict[bytes, Level] = field(default_factory=dict)  # by device
     unread: list[str] = field(default_factory=list)
 
-    def of(self, device: bytes) -> dict[str, StatsDay]:
-        """One device's days."""
-        return {day: told for (by, day), told in self.days.items() if by == device}
 
-
-def published(client: Client) -> Published:
-    """Everything told to the team so far, in log order. Makes no request for what the cache has."""
+def published(client: Client, device: bytes | None = None) -> Published:
+    """Everything told to the team so far, or by one device, in log order. Makes no request for what the cache has."""
     told = Published()
     away: StoreError | None = None
     for each in client.replica.published():
+        if device is not None and each.device != device:
+            continue
         if away is not None and not client.cache.has(each.ref.sha256):
             continue  # each attempt would wait for the same network again
         try:
@@ -97,8 +95,8 @@ def publish(client: Client, level: Level, days: Mapping[str, StatsDay], *, growt
     names; after some of several commits, days that the next run tells: what was told is read from the log again.
     """
     me, now_ms = client.identity.device_id, client.committer.now_ms()
-    told = published(client)
-    before = told.of(me)
+    told = published(client, me)
+    before = {day: entry for (_, day), entry in told.days.items()}
     wanted = {} if level == "off" else dict(days)
     changed = [
         wanted.get(day) or StatsDay(day=day, sessions=0, uses=[])

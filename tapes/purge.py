@@ -55,6 +55,7 @@ def _parts(home: Home) -> Iterator[tuple[Path, str]]:
     yield home.cache, "ciphertext pulled from the bucket"
     yield home.index, "word index, own words included"
     yield home.evidence, "proofs against a bucket"
+    yield home.path / "sql_history", "queries typed, which may quote what they look for"
     yield home.crashes, "descriptions of crashes, which may quote data"
     for left in sorted(home.path.glob(".rescue-*")):
         yield left, "an interrupted rescue"
