@@ -233,7 +233,8 @@ def _require_both_epochs(roster: Roster, started: set[bytes], member: bytes) -> 
 
 def _check_objects(roster: Roster, memory: Memory, commit: Commit, *, admits_author: bool) -> None:
     """Objects come with the event that is about them; newly named ones lie behind the fence, where gc does not delete."""
-    if commit.objects and admits_author:
+    pushes = any(isinstance(event, events.Push) for event in commit.events)
+    if admits_author and (pushes or commit.objects):
         raise Refused("genesis, join and recovery carry no push")
     _check_kinds(roster, commit)
     if len({ref.sha256 for ref in commit.objects}) != len(commit.objects):
