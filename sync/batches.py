@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from itertools import islice
 from secrets import token_bytes
+from types import TracebackType
+from typing import Self
 
 from crypto import leaves
 from crypto.errors import TapesError, VerificationFailed
@@ -27,6 +29,7 @@ from store.packs import FramePlace, PackWriter, open_pack
 from store.retrying import put_immutable
 from sync.chains import run_state
 from sync.client import Client
+from sync.pack_line import Job, PackLine
 from sync.pull import known_k_tag, leaf_of
 
 _page_nodes = 256  # nodes read with one query
@@ -56,15 +59,24 @@ class Batch:
 
 
 class BatchWriter:
-    """Fills one batch. Memory: one pack, and the rows."""
+    """Fills one batch; use it in a `with`. Memory: the open pack, those on their way, and the rows."""
 
     def __init__(self, client: Client, local: LocalStore, key: SealKey, base: int) -> None:
         self._client = client
         self._local = local
         self.batch = Batch(key, base)
+        self._line = PackLine()
         self._pack = PackWriter(key)
         self._placed: list[_Placed] = []
         self._verified: set[str] = set()  # of the open pack
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._line.__exit__(kind, error, trace)
 
     def add(self, conversation: str, nodes: Sequence[LocalFacts]) -> None:
         """Add nodes of one conversation, in order; uploads whatever fills up."""
@@ -84,7 +96,9 @@ class BatchWriter:
 
     def finish(self) -> Batch:
         """Upload what is left; the batch then lacks only its manifest."""
-        self._finish_pack()
+        refs = self._line.finish(self._pack_job() if self._placed else None)
+        self.batch.objects.extend(refs)
+        self.batch.stored_bytes += sum(ref.bytes for ref in refs)
         return self.batch
 
     def _stored(self, nodes: Sequence[LocalFacts]) -> Iterator[tuple[str, bytes]]:
@@ -100,7 +114,7 @@ class BatchWriter:
 
     def _add_frame(self, conversation: str, nodes: list[LocalFacts], datas: list[bytes]) -> None:
         if not self._pack.takes(datas):
-            self._finish_pack()
+            self._line.take(self._pack_job())
         openings = [token_bytes(leaves.opening_bytes) for _ in nodes]
         triples = [(n.facts.hash, d, o) for n, d, o in zip(nodes, datas, openings, strict=True)]
         conversation_id = bytes.fromhex(conversation)
@@ -110,34 +124,32 @@ class BatchWriter:
         committed = self.batch.commitments.setdefault(conversation_id, [])
         committed.extend(leaves.node_commitment(o, bytes.fromhex(h), d) for h, d, o in triples)
 
-    def _finish_pack(self) -> None:
-        if not self._placed:
-            return
-        pack = self._pack.finish()
-        self._read_back(pack.data, pack.sha256)
-        self._upload("pack", pack.data)
+    def _pack_job(self) -> Job:
+        """Close the open pack, note where its nodes lie, and begin another; what is left to do with it."""
+        pack, verified = self._pack.finish(), frozenset(self._verified)
         pack_id = bytes.fromhex(pack.sha256)
         for placed in self._placed:
+            conversation = bytes.fromhex(placed.conversation)
             for index, (node, opening) in enumerate(zip(placed.nodes, placed.openings, strict=True)):
                 place = NodePlace(pack_id, placed.frame, index, opening)
-                row = Row(node.facts, bytes.fromhex(placed.conversation), node.stored_bytes, place)
-                self.batch.rows.append(row)
+                self.batch.rows.append(Row(node.facts, conversation, node.stored_bytes, place))
         self._pack, self._placed, self._verified = PackWriter(self.batch.key), [], set()
+        return lambda: self._send(pack.data, pack.sha256, verified)
 
-    def _read_back(self, data: bytes, digest: str) -> None:
+    def _send(self, data: bytes, digest: str, verified: frozenset[str]) -> ObjectRef:
+        self._read_back(data, digest, verified)
+        return upload(self._client, "pack", self.batch.base, data)
+
+    def _read_back(self, data: bytes, digest: str, verified: frozenset[str]) -> None:
         """What will be sent is opened and re-hashed once: a fault in memory or in our own code must not reach the team."""
         for entry, opened in open_pack(self.batch.key, data, f"outgoing pack {digest[:16]}"):
             for listed, stored in zip(entry.nodes, opened.nodes, strict=True):
                 read = node_from_bytes(stored, listed.hash)
-                if (read.hash, read.verified) != (listed.hash, listed.hash in self._verified):
+                if (read.hash, read.verified) != (listed.hash, listed.hash in verified):
                     raise TapesError(
                         f"node {listed.hash} does not read back from its pack",
                         hint="nothing was committed; report a bug",
                     )
-
-    def _upload(self, kind: ObjectKind, data: bytes) -> None:
-        self.batch.objects.append(upload(self._client, kind, self.batch.base, data))
-        self.batch.stored_bytes += len(data)
 
 
 def _pages(nodes: Sequence[LocalFacts]) -> Iterator[list[LocalFacts]]:

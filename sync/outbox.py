@@ -9,17 +9,19 @@ content is to go.
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from hashlib import sha256
+from itertools import islice
 from typing import Literal
 
 from store.facts import NodeFacts
 from store.limits import node_bytes_max
 from store.local import LocalFacts, LocalStore
-from sync.replica import Replica
+from sync.replica import Replica, Synced
 
 SpaceKind = Literal["team", "private"]
 ContentLevel = Literal["full", "metadata"]  # metadata: nothing that was said leaves this device
 Visibility = Callable[[str | None], SpaceKind]  # project → the space its conversations are for
 ContentOf = Callable[[str | None], ContentLevel]  # project → how much of its conversations goes there
+_page_nodes = 1000  # looked up with one query
 _MARK = "outbox-mark-"
 
 
@@ -53,19 +55,24 @@ class Outbox:
 
     def pending(self, outgoing: Outgoing, space: bytes | None) -> Iterator[LocalFacts]:
         """A conversation's nodes that this member never pushed there, or with a smaller output count, parents before children."""
-        for node in self._local.conversation_facts(outgoing.conversation):
-            if node.superseded or node.stored_bytes > node_bytes_max:
-                continue
-            if space is not None and not self.lacks(space, node.facts, outgoing.content):
-                continue
-            yield node
+        candidates = (
+            node
+            for node in self._local.conversation_facts(outgoing.conversation)
+            if not node.superseded and node.stored_bytes <= node_bytes_max
+        )
+        while page := list(islice(candidates, _page_nodes)):
+            hashes = [bytes.fromhex(node.facts.hash) for node in page]
+            there = self._replica.synced(space, hashes) if space is not None else {}
+            yield from (
+                node
+                for node, digest in zip(page, hashes, strict=True)
+                if _lacking(there.get(digest), node.facts, outgoing.content)
+            )
 
     def lacks(self, space: bytes, facts: NodeFacts, content: ContentLevel) -> bool:
         """Whether a space has no such node from this member, or with a smaller output count, or without the content to go."""
-        there = self._replica.synced(space, bytes.fromhex(facts.hash))
-        if there is None or there.output < (facts.output or 0):
-            return True
-        return content == "full" and not there.content
+        digest = bytes.fromhex(facts.hash)
+        return _lacking(self._replica.synced(space, [digest]).get(digest), facts, content)
 
     def oversized(self) -> list[tuple[str, int]]:
         """Nodes that stay local because no frame may hold them: (hash, bytes)."""
@@ -95,3 +102,9 @@ def look_again(replica: Replica) -> None:
     """Forget which conversations were found complete: something that was pushed is to go out once more."""
     for kind in ("team", "private"):
         replica.set_note(_MARK + kind, "")
+
+
+def _lacking(there: Synced | None, facts: NodeFacts, content: ContentLevel) -> bool:
+    if there is None or there.output < (facts.output or 0):
+        return True
+    return content == "full" and not there.content

@@ -179,11 +179,11 @@ class Pusher:
     def _upload(self, run: Run, space: bytes) -> Batch:
         """Seal and upload everything of one commit but its manifest."""
         key = self.client.keychain.newest(self.client.roster, space)
-        writer = BatchWriter(self.client, self.local, key, max(0, self.client.log.next_seq - 1))
-        for outgoing, nodes in run:
-            put = writer.add if outgoing.content == "full" else writer.withhold
-            put(outgoing.conversation, nodes)
-        return writer.finish()
+        with BatchWriter(self.client, self.local, key, max(0, self.client.log.next_seq - 1)) as writer:
+            for outgoing, nodes in run:
+                put = writer.add if outgoing.content == "full" else writer.withhold
+                put(outgoing.conversation, nodes)
+            return writer.finish()
 
     def _still_lacking(self, run: Run, space: bytes) -> Run:
         lacks = self.outbox.lacks

@@ -429,13 +429,13 @@ class Replica:
             columns,
         )
 
-    def synced(self, space: bytes, digest: bytes) -> Synced | None:
-        """What a space has of a node from this member; None when it has nothing."""
-        row = self._db.execute(
-            "SELECT own_output, own_content FROM synced WHERE tag = ? AND own_output >= 0",
-            (self.tag(space, digest),),
-        ).fetchone()
-        return Synced(row[0], bool(row[1])) if row else None
+    def synced(self, space: bytes, digests: Iterable[bytes]) -> dict[bytes, Synced]:
+        """What a space has of some nodes (a page of them: one query) from this member; one that it has nothing of is left out."""
+        by_tag = {self.tag(space, digest): digest for digest in digests}
+        marks = ",".join("?" * len(by_tag))
+        query = f"SELECT tag, own_output, own_content FROM synced WHERE own_output >= 0 AND tag IN ({marks})"  # noqa: S608 - marks
+        rows = self._db.execute(query, by_tag).fetchall()
+        return {by_tag[tag]: Synced(output, bool(content)) for tag, output, content in rows}
 
     def forget_synced(self, space: bytes, nodes: Iterable[bytes]) -> None:
         """Take back that this member pushed these nodes: the bytes are gone."""

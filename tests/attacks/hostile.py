@@ -47,7 +47,7 @@ class LyingWriter(BatchWriter):
     def _stored(self, nodes: Sequence[LocalFacts]) -> Iterator[tuple[str, bytes]]:
         return ((node_hash, self._lie(node_hash, data)) for node_hash, data in super()._stored(nodes))
 
-    def _read_back(self, data: bytes, digest: str) -> None:
+    def _read_back(self, data: bytes, digest: str, verified: frozenset[str]) -> None:
         """A liar does not check."""
 
 
