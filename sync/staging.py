@@ -13,7 +13,7 @@ from store.local import Added, LocalStore, Written, written
 from store.local_path import LOCAL_STORE
 from store.nodes import Node, node_to_bytes
 
-staged_bytes_max: Final = 128 * MIB  # of node JSON; then it is committed, and its memory used again
+staged_bytes_max: Final = 32 * MIB  # of node JSON; then it is committed, and its memory used again
 
 
 class Beneath(Protocol):
