@@ -68,6 +68,13 @@ CREATE TABLE elsewhere AS
 SELECT hash, true AS elsewhere, origin, hash_version, stored_bytes, pack, frame_offset, frame_length, frame_sha256, frame_index
 FROM every_row JOIN winners ON every_row.arrival = winners.placed_arrival WHERE winners.placed_arrival <> winners.arrival
 """
+# The other places of a node, where its hash proves the bytes: for when the first turns out to lie, or its pack is gone.
+_OTHERS: Final = """
+CREATE TABLE others AS
+SELECT hash, arrival, true AS elsewhere, origin, hash_version, stored_bytes,
+    pack, frame_offset, frame_length, frame_sha256, frame_index
+FROM every_row ANTI JOIN winners USING (arrival) WHERE pack IS NOT NULL AND hash_version IS NOT NULL
+"""
 _STORED: Final = """
 CREATE VIEW stored AS
 SELECT hash, false AS elsewhere, origin, hash_version, stored_bytes, pack, frame_offset, frame_length, frame_sha256, frame_index
@@ -92,6 +99,7 @@ STEPS: Final = (
     _USAGE,
     _ROWS,
     _ELSEWHERE,
+    _OTHERS,
     _STORED,
     _COUNTS,
     *(f"DROP TABLE {scaffold}" for scaffold in ("winners", "relogs", "every_row", "known")),

@@ -12,7 +12,7 @@ from itertools import groupby
 import pyarrow as pa
 
 from crypto.errors import KeyNeeded, StoreError, TapesError, VerificationFailed
-from query.placed import PLACE, Place, checked_node, pack_of, place_of, read_frame
+from query.placed import PLACE, Place, checked_node, node_of_others, pack_of, place_of, read_frame
 from query.source import Source
 from store.local import local_node_bytes_max
 from store.names import object_name
@@ -25,7 +25,6 @@ _PLACES = (
     " WHERE origin = ? AND pack = ? ORDER BY frame_offset, frame_index"
 )
 _WORDLESS = "SELECT count(*) FROM rows WHERE withheld AND kind = 'message' AND device IS DISTINCT FROM ?"
-_PROBLEMS = (KeyNeeded, StoreError, VerificationFailed)
 _Placed = list[tuple[bytes, Place]]
 
 
@@ -84,12 +83,13 @@ class Texts:
 
     def _of_pack(self, placed: _Placed) -> Iterator[tuple[bytes, str]]:
         """The texts of nodes in one pack."""
-        lost = False
+        lost: VerificationFailed | None = None
         try:
             self._bring(placed)
-        except _PROBLEMS as problem:
+        except VerificationFailed as problem:
+            lost = problem
+        except (KeyNeeded, StoreError) as problem:
             self._leave(placed[0][1], problem)
-            lost = True
         for _, frame in groupby(placed, lambda one: one[1].frame):
             yield from self._of_frame(list(frame), lost=lost)
 
@@ -103,24 +103,42 @@ class Texts:
             for frame in lacking:
                 client.cache.keep(frame.sha256.hex(), data[frame.offset : frame.offset + frame.length])
 
-    def _of_frame(self, placed: _Placed, *, lost: bool) -> Iterator[tuple[bytes, str]]:
+    def _of_frame(self, placed: _Placed, *, lost: VerificationFailed | None) -> Iterator[tuple[bytes, str]]:
         client, first = self.source.client, placed[0][1]
         if client is None:
             return
-        if (lost or self._away) and not client.cache.has(first.frame.sha256.hex()):
-            # Each attempt would wait for the same network, or ask for the same lost object, again.
-            self._leave(first, self._away)
-            return
+        here = client.cache.has(first.frame.sha256.hex())
         try:
+            # Each attempt would wait for the same network, or ask for the same lost object, again.
+            if self._away and not here:
+                self._leave(first, self._away)
+                return
+            if lost and not here:
+                raise lost
             frame = read_frame(self.source, first)
-        except _PROBLEMS as problem:
-            self._leave(first, problem)  # one lost object must not end everybody's search
+        except VerificationFailed as gone:  # one lost object must not end everybody's search
+            yield from self._by_others(placed, gone)
+            return
+        except (KeyNeeded, StoreError) as locked:
+            self._leave(first, locked)
             return
         for node_hash, place in placed:
             try:
                 yield node_hash, searchable_text(checked_node(node_hash.hex(), place, frame))
             except VerificationFailed as lie:  # one member's junk
-                self._leave(place, lie)
+                yield from self._by_others([(node_hash, place)], lie)
+
+    def _by_others(self, placed: _Placed, problem: VerificationFailed) -> Iterator[tuple[bytes, str]]:
+        for node_hash, place in placed:
+            try:
+                node = node_of_others(self.source, node_hash.hex())
+            except StoreError as away:
+                self._leave(place, away)
+                return
+            if node is None:
+                self._leave(place, problem)
+            else:
+                yield node_hash, searchable_text(node)
 
     def _leave(self, place: Place, problem: TapesError | None) -> None:
         """Remember what keeps some of a pack's nodes from being read."""

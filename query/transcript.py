@@ -16,7 +16,7 @@ from query.engine import Engine
 from query.forest import nowhere
 from query.moments import rfc3339
 from query.paths import read_parents
-from query.placed import PLACE, Place, checked_node, place_of, read_frame
+from query.placed import PLACE, Place, checked_node, node_of_others, place_of, read_frame
 from query.source import Source
 from store.local import local_node_bytes_max
 from store.node_parse import node_from_bytes
@@ -108,7 +108,22 @@ class _Reader:
             if len(here) < len(copies):
                 raise
             return here
-        return {step.hash: _checked(step, place, frame) for step, place in steps}
+        except VerificationFailed as lost:
+            return {step.hash: self._by_others(step, lost) for step, _ in steps}
+        return {step.hash: self._at(step, place, frame) for step, place in steps}
+
+    def _at(self, step: _Step, place: Place, frame: ReadFrame) -> Node:
+        try:
+            return _checked(step, place, frame)
+        except VerificationFailed as lie:
+            return self._by_others(step, lie)
+
+    def _by_others(self, step: _Step, lie: VerificationFailed) -> Node:
+        """The node as another row has it, with that row's metadata: the shown one has nothing behind it."""
+        node = node_of_others(self._source, step.hash)
+        if node is None or node.parent_hash != step.parent:
+            raise lie
+        return node
 
     def _unplaced(self, step: _Step) -> Node | None:
         """A node that only the local store can have; None where even that lacks what some commit speaks of."""

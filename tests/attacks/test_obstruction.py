@@ -5,7 +5,14 @@ from secrets import token_bytes
 
 import pytest
 
+from query.source import open_source
+from query.texts import Texts
+from query.transcript import load
+from store.commits import name_of, parse
 from store.manifests import LeafOpening
+from store.names import slot_name
+from store.nodes import Node
+from store.texts import searchable_text
 from sync.pull import known_k_tag
 from sync.verify import verify
 from tests.actors import joined
@@ -127,7 +134,7 @@ def test_two_conversations_under_one_tag_key_split_nobody(
 
 
 def test_a_hash_named_first_over_other_bytes_keeps_nothing_back(team: Team) -> None:
-    """Eve commits rows for Ana's nodes over other bytes before Ana pushes; Ana's client believes its own commits, and pushes."""
+    """Eve commits rows for Ana's nodes over other bytes before Ana pushes; Ana's client pushes all the same, Ben reads hers."""
     hers = conversation("not ana's words", 3)
     lying_push(team.eve, hers, stored=lambda _hash, data: data.replace(b"not ana's", b"eve's own"))
     team.ana.provider.sync()
@@ -137,3 +144,25 @@ def test_a_hash_named_first_over_other_bytes_keeps_nothing_back(team: Team) -> N
     team.ben.provider.sync(full=True)
     pushed = {node for who, node in team.ben.rows() if who == team.ana.client.identity.member_id}
     assert {node.hash for node in hers} <= pushed
+    reads(team.ben, hers)
+
+
+def test_a_hash_named_first_over_nothing_hides_nothing(team: Team) -> None:
+    """As before, but Eve's pack is gone, or was never there: Ben is shown Ana's bytes, and finds her words."""
+    hers = conversation("not eve's to hide", 3)
+    seq = lying_push(team.eve, hers)
+    for ref in parse(team.store.get(slot_name(seq)), "eve's").objects:
+        if ref.kind == "pack":
+            team.store.plant(name_of(ref), None)
+    team.ana.provider.put(hers)
+    assert 3 == team.ana.provider.sync().pushed_nodes
+    team.ben.provider.sync()
+    reads(team.ben, hers)
+
+
+def reads(laptop: Laptop, nodes: list[Node]) -> None:
+    """The laptop shows these nodes, and has their words for the search."""
+    with open_source(laptop.local, laptop.client) as source:
+        assert [node.bucket for node in nodes] == [node.bucket for node in load(source, nodes[-1].hash)]
+        texts = dict(Texts(source).of_bucket([bytes.fromhex(node.hash) for node in nodes]))
+    assert all(texts[bytes.fromhex(node.hash)] == searchable_text(node) for node in nodes)
