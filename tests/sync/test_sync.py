@@ -259,3 +259,28 @@ def _interrupting_at(done: int) -> ProgressSeen:
             raise KeyboardInterrupt
 
     return told
+
+
+def test_an_idle_look_is_one_get_and_sees_whatever_is_to_do(two: tuple[Laptop, Laptop]) -> None:
+    """One GET when nothing happened; not idle with a new turn here, a push of another's, or what came and was not taken in."""
+    ana, ben = two
+    ana.provider.put(conversation("hello", 3))
+    assert not ana.provider.is_idle()
+    ana.provider.sync()
+    metered = MeteredStore(ana.client.store)
+    again = Laptop(client_over(ana, metered), Path(str(ana.local.path.parent)))
+    assert again.provider.is_idle()
+    traffic = metered.traffic()
+    assert (0, 1, 0, 0) == (traffic.puts, traffic.gets, traffic.lists, traffic.deletes)
+
+    ben.provider.sync()
+    ben.provider.put(conversation("of Ben's", 2))
+    ben.provider.sync()
+    assert [False, False] == [
+        again.provider.is_idle(),
+        again.provider.is_idle(),
+    ]  # read, then waiting to be taken in
+    again.provider.sync()
+    assert again.provider.is_idle()
+    again.provider.put(conversation("later", 1))
+    assert not again.provider.is_idle()
