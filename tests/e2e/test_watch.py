@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from sync.home_lock import HomeLock
 from tests.command_line import HOUSE, Person
 from tests.watching import GrowingLog, environ, member, until, watching
 
@@ -100,6 +101,26 @@ def test_what_came_last_goes_out_at_the_end(ada: Person) -> None:
 
     assert (0, True) == (status["pending_push"], status["local"]["nodes"] > 10)
     assert [False, True] == [status["watch"]["running"], status["watch"]["ended_at"] is not None]
+
+
+def test_a_second_ctrl_c_ends_a_slow_end(ada: Person) -> None:
+    """Another process keeps the home, so that the last sync waits: Ctrl-C again leaves at once, with 130, nothing broken."""
+    with HomeLock(ada.home / "writing.lock").held(), watching(ada) as hers:
+        until(lambda: hers.service("sync").get("doing") == "working", what="a sync that waits")
+        hers.running.send_signal(signal.SIGINT)
+        until(lambda: "ending" in hers.said, what="the beginning of the end")
+        assert 130 == hers.end(signal.SIGINT)
+    assert ada.json("verify")["ok"]
+    assert 0 == ada.process("watch", "--once").code
+
+
+@pytest.mark.long
+def test_an_end_is_bounded(ada: Person) -> None:
+    """Another process keeps the home for ever: SIGTERM still ends the watch, with 0, and says what was cut."""
+    with HomeLock(ada.home / "writing.lock").held(), watching(ada) as hers:
+        until(lambda: hers.service("sync").get("doing") == "working", what="a sync that waits")
+        assert 0 == hers.end()
+        assert "sync: cut short" in hers.said
 
 
 def test_no_sync_on_close_means_none(ada: Person) -> None:

@@ -47,7 +47,9 @@ def test_systemd_accepts_the_unit(tmp_path: Path, name: str) -> None:
 def test_the_home_comes_through_a_units_quoting(tmp_path: Path, name: str) -> None:
     """Undone by systemd's documented rules (C-style escapes in double quotes, %% and $$), every word is the one meant."""
     home = tmp_path / name
-    lines = unit("systemd", home, tmp_path, {"TAPES_HOME": str(home)}).content.splitlines()
+    content = unit("systemd", home, tmp_path, {"TAPES_HOME": str(home)}).content
+    assert "%" not in content.replace("%%", "")
+    lines = content.splitlines()
     [told] = [line.removeprefix("Environment=") for line in lines if line.startswith("Environment=")]
     undone = told[1:-1].replace('\\"', '"').replace("\\\\", "\\").replace("%%", "%")
     [keys] = [line for line in lines if line.startswith("EnvironmentFile=")]

@@ -3,6 +3,7 @@
 import json
 import random
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -116,6 +117,25 @@ def _state(tmp_path: Path) -> dict[str, object]:
     told = read_state(tmp_path / "watching.json", tmp_path / "watching.lock")
     assert told is not None
     return dict(told["services"]["sync"])
+
+
+def test_settings_changed_during_a_round_are_read_by_the_next_one_soon(tmp_path: Path) -> None:
+    """The hour's wait after that round ends at once, and the wait after the next one does not."""
+    settings, rounds_begun = tmp_path / "config.toml", []
+
+    def job(_step: Callable[[str], None]) -> Done:
+        rounds_begun.append(1)
+        if len(rounds_begun) == 1:
+            settings.write_text("a = 1")
+        return Done(3600, at_close=False)
+
+    alarm = Alarm(settings, look_seconds=0.001)
+    rounds = Rounds("sync", job, alarm, StateFile(tmp_path / "watching.json"), lambda _: None, 3600)
+    rounds.start()
+    until(lambda: len(rounds_begun) > 1, what="a second round")
+    time.sleep(0.2)  # two hundred looks
+
+    assert (True, 2) == (rounds.stop(60), len(rounds_begun))
 
 
 def test_a_failure_is_said_once_and_its_end_too(tmp_path: Path) -> None:
