@@ -5,7 +5,7 @@ label (project, agent, models, member, status, id, title as far as it was shown)
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -20,7 +20,7 @@ from query.texts import Texts
 from query.words import Words
 
 _OPEN_WORD: Final = re.compile(
-    r'(?:^|\s)[^\s":*-][^\s":*]*\Z'
+    r'(?:^|\s)[^\s":*@-][^\s":*]*\Z'
 )  # a plain word under the cursor, no filter, no quote
 _PLAIN: Final = re.compile(r'[^"*-][^"*]*')
 _OPERATORS: Final = frozenset({"OR", "AND", "NOT"})
@@ -42,6 +42,7 @@ class Finder:
     texts: Texts
     words: Words
     asked: Asked
+    saved: Callable[[str], SessionFilter] | None = None
     _catalog: Catalog | None = None
     _titles: dict[str, str] = field(default_factory=dict)
 
@@ -49,7 +50,7 @@ class Finder:
         """The sessions that a line means. UsageError for one that means nothing, or nothing yet."""
         if self._catalog is None:
             self._catalog = Catalog(self.source)
-        chosen = self.asked.chosen.merged(parse_line(_opened(line)))
+        chosen = self.asked.chosen.merged(parse_line(_opened(line), self.saved))
         answer = search(
             self.source, replace(self.asked, chosen=chosen), self.words, self.texts, self._catalog
         )

@@ -7,7 +7,7 @@ phrase excludes turns with it; `*` at the end means any ending. AND may be writt
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,6 +20,7 @@ phrases_max: Final = 64
 # A name of letters and a colon is a filter; `Foo::bar`, `a.py:12` and `https://…` are words.
 _FIELD: Final = re.compile(r"([A-Za-z][A-Za-z_-]*):(?!:|//)(.*)", re.DOTALL)
 _TOKEN: Final = re.compile(r'(?:[^\s"]|"[^"]*")+')
+_SAVED: Final = re.compile(r"@([a-z0-9][a-z0-9-]{0,31})")
 _QUOTE_HINT: Final = "put it in double quotes to look for the words themselves"
 
 
@@ -51,11 +52,20 @@ class Query:
         return tuple(dict.fromkeys(phrase for one in self.alternatives for phrase in one.present))
 
 
-def parse_line(line: str) -> SessionFilter:
-    """Filters and words of one line; the words are checked too. UsageError that says what is wrong and what was meant."""
+def parse_line(line: str, saved: Callable[[str], SessionFilter] | None = None) -> SessionFilter:
+    """Filters and words of one line; the words are checked too. UsageError that says what is wrong and what was meant.
+
+    `saved` gives the filter behind `@name`, or a UsageError.
+    """
     fields: list[tuple[str, str]] = []
     words: list[str] = []
+    meant = SessionFilter()
     for piece in _tokens(line):
+        if named := _SAVED.fullmatch(piece):
+            if saved is None:
+                raise UsageError(f"a saved filter cannot stand here: {piece}", hint=_QUOTE_HINT)
+            meant = meant.merged(saved(named[1]))
+            continue
         match = _FIELD.fullmatch(piece.removeprefix("-"))
         if match is not None and piece.startswith("-"):
             raise UsageError(f"a filter cannot be excluded: {piece}", hint=_QUOTE_HINT)
@@ -69,9 +79,22 @@ def parse_line(line: str) -> SessionFilter:
         raise UsageError("words stand both beside the filters and in text:", hint="give them once")
     if text:
         chosen = chosen.merged(SessionFilter(text=text))
+    chosen = _both(meant, chosen)
     if chosen.text is not None:
         parse_words(chosen.text)
     return chosen
+
+
+def _both(saved: SessionFilter, typed: SessionFilter) -> SessionFilter:
+    """A saved filter and what stands beside it. Words of both must all be said, unless OR would tear them apart."""
+    if saved.text is None or typed.text is None:
+        return saved.merged(typed)
+    if "OR" in (*_tokens(saved.text), *_tokens(typed.text)):
+        raise UsageError(
+            "the saved filter has words too, and OR would part them", hint="leave its words or these out"
+        )
+    unworded = typed.model_copy(update={"text": None})
+    return saved.model_copy(update={"text": f"{saved.text} {typed.text}"}).merged(unworded)
 
 
 def parse_words(text: str) -> Query:

@@ -47,6 +47,7 @@ _GROUPS: Final = {
     "team": "Who is in: create, invite, join, members, roles.",
     "member": "Yourself in the team: your recovery kit.",
     "device": "Your own devices: link a new one, end a lost one.",
+    "filter": "Filters kept under a name.",
     "config": "Settings of this home.",
 }
 COMMANDS: Final = (
@@ -101,6 +102,14 @@ COMMANDS: Final = (
         "Compute costs again, by today's prices or your own.",
         "tapes reprice --table contract.toml --dry-run",
     ),
+    _Command(
+        "filter save",
+        "filter_save",
+        "Keep a filter under a name: @NAME in a search, --filter NAME elsewhere.",
+        "tapes filter save costly 'cost:>1 since:7d'",
+    ),
+    _Command("filter list", "filter_list", "List the saved filters.", "tapes filter list"),
+    _Command("filter remove", "filter_remove", "Forget a saved filter.", "tapes filter remove costly"),
     _Command("reindex", "reindex", "Make the word index anew.", "tapes reindex"),
     _Command(
         "export",

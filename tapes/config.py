@@ -176,7 +176,7 @@ class Config:
         for key, value in changes.items():
             _put(document, key, value)
         try:
-            _replace(self._path, tomlkit.dumps(document))
+            replace_text(self._path, tomlkit.dumps(document))
         except OSError as error:
             raise TapesError(
                 f"{self._path} cannot be written: {error.strerror}",
@@ -294,7 +294,7 @@ def _place(key: str) -> list[str]:
     return [*setting.key.split("."), *name]
 
 
-def _replace(path: Path, text: str) -> None:
+def replace_text(path: Path, text: str) -> None:
     """Beside, fsync, rename: a kill leaves the old file or the new one."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.{os.getpid()}")

@@ -9,6 +9,8 @@ from crypto.errors import UsageError
 from query.filter import SessionFilter, filter_of
 from query.grammar import parse_line
 from query.moments import Clock, clock_now, time_forms
+from tapes.home import current_home
+from tapes.saved_filters import SavedFilters
 
 
 @Parameter(name="*")
@@ -36,6 +38,9 @@ class FilterFlags:
     tokens: Annotated[tuple[str, ...], Parameter(help="Tokens of all classes, such as '>10k'.")] = ()
     duration: Annotated[tuple[str, ...], Parameter(help="First turn to last, such as '<1h30m'.")] = ()
     turns: Annotated[tuple[str, ...], Parameter(help="Turns, such as '>20'.")] = ()
+    filter: Annotated[
+        tuple[str, ...], Parameter(help="A saved one, by its name (tapes filter); all of them hold.")
+    ] = ()
     tz: Annotated[str | None, Parameter(help="Time zone of days and times, such as Europe/Vienna.")] = None
 
     def chosen(self, line: str = "") -> SessionFilter:
@@ -44,12 +49,15 @@ class FilterFlags:
         empty = [name for name in _FILTERS if getattr(self, name) == ""]
         if empty:
             raise UsageError(f"--{empty[0]} is empty")
-        return parse_line(line).merged(filter_of(given))
+        saved = SavedFilters(current_home().path)
+        for name in self.filter:
+            line = f"@{name} {line}"
+        return parse_line(line, saved.named).merged(filter_of(given))
 
     def clock(self) -> Clock:
         """Now, in the zone asked for."""
         return clock_now(self.tz)
 
 
-_FILTERS: Final = tuple(field.name for field in fields(FilterFlags) if field.name != "tz")
+_FILTERS: Final = tuple(field.name for field in fields(FilterFlags) if field.name not in {"tz", "filter"})
 no_filters: Final = FilterFlags()

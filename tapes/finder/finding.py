@@ -19,6 +19,7 @@ from tapes.commands.wording import ask_words, warn_unread
 from tapes.finder.screen import Screen
 from tapes.finder.worker import Serve, Tell, Worker
 from tapes.render.output import write
+from tapes.saved_filters import SavedFilters
 from tapes.terminal import Channels, terminal
 
 exit_left: Final = 130  # as for Ctrl-C: nothing was chosen, and a pipe must see that
@@ -59,6 +60,8 @@ def _chosen(channels: Channels, run: Run, wanted: Wanted) -> tuple[str, ...] | N
     names: dict[str, str] = {}
     screen = Screen(channels, wanted.line, names)
 
+    saved = SavedFilters(run.home.path)
+
     def work(serve: Serve, tell: Tell) -> None:
         with Desk(run) as desk:
             source = desk.source()
@@ -69,7 +72,7 @@ def _chosen(channels: Channels, run: Run, wanted: Wanted) -> tuple[str, ...] | N
                 ask_words(
                     desk,
                     texts,
-                    lambda words: serve(Finder(source, texts, words, asked).look),
+                    lambda words: serve(Finder(source, texts, words, asked, saved.named).look),
                     scan=wanted.scan,
                     tell=tell,
                 )

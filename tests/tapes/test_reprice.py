@@ -81,6 +81,8 @@ def test_a_table_of_ones_own_holds_where_it_fits(ada: Person, tmp_path: Path) ->
     [session] = ada.json("search", "frobnicate")["sessions"]
     shown = ada.json("show", session["id"])["nodes"]
 
+    period = ["stats", "--period", "999d"]
+    assert ada.json(*period)["current"]["use"]["cost_usd_micro"] == totals["cost_usd_micro"]
     assert {new[1] for _, new in changed} >= {"glm-4.6-local"}
     assert len(changed) == answer["changed"] > 2
     assert totals["cost_usd_micro"] == exported[0][0]

@@ -76,6 +76,49 @@ def test_flags_and_the_line_are_one_filter(ada: Person) -> None:
     assert {one["status"] for one in by_line["sessions"]} == {"failed"}
 
 
+def test_a_saved_filter_means_what_it_says(ada: Person) -> None:
+    """By @name in a line and by flag, with more beside it; kept as written, replaced, listed, forgotten."""
+    ada.ok("filter", "save", "lamp", "project:lighthouse status:error")
+    by_name = ada.json("search", "@lamp test*")
+    ada.ok("filter", "save", "tests", "test*")
+
+    assert by_name == ada.json("search", "test* project:lighthouse status:failed")
+    assert by_name == ada.json("search", "@tests", "--filter", "lamp")
+    assert by_name["filter"] == {"project": ["lighthouse"], "status": ["failed"], "text": "test*"}
+    assert ada.json("sessions", "--filter", "lamp") == ada.json(
+        "sessions", "--project", "lighthouse", "--status", "failed"
+    )
+    assert [line.split()[0] for line in ada.ok("filter", "list").out.splitlines()] == ["lamp", "tests"]
+    assert ada.json("search", "@tests beam")["filter"]["text"] == "test* beam"
+    ada.ok("filter", "remove", "lamp")
+    ada.ok("filter", "remove", "tests")
+    assert ada.tapes("search", "@lamp").code == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (("search", "@lamb x"), "did you mean @lamp?"),
+        (("search", "-i", "@lamb", "--filter", "x"), "no saved filter"),
+        (("filter", "save", "Lamp", "x"), "name"),
+        (("filter", "save", "lamp", ""), "nothing to save"),
+        (("filter", "save", "lamp", "modle:x"), "did you mean model?"),
+        (("filter", "save", "two", "@lamp x"), "cannot stand here"),
+        (("filter", "remove", "nobody"), "no saved filter"),
+        (("search", "a OR b @lamp"), "OR"),
+    ],
+)
+def test_slips_with_saved_filters_are_usage_errors(tmp_path: Path, words: tuple[str, ...], hint: str) -> None:
+    """Exit code 2 with what was meant; nothing is saved that could not be used."""
+    person = Person(tmp_path / "home")
+    person.ok("filter", "save", "lamp", "lamp project:x")
+    done = person.tapes(*words)
+
+    assert (2, "") == (done.code, done.out)
+    assert hint in done.err
+    assert [one["name"] for one in person.json("filter", "list")["filters"]] == ["lamp"]
+
+
 def test_sessions_takes_the_same_filters(ada: Person) -> None:
     """A filtered list has those sessions and their totals; one that nothing passes says so."""
     everything, some = ada.json("sessions"), ada.json("sessions", "--project", "kite")
