@@ -42,6 +42,7 @@ class BucketNodes:
             )
             self._has_looked = True
             if client.log.point.roster is not None:
+                client.missed.clear()
                 apply_manifests(client, pulled)
         self._broken = pulled.broken
         return pulled

@@ -58,6 +58,9 @@ class Client:
         self.clear_leaves: dict[
             int, dict[bytes, bytes]
         ] = {}  # slot → tag → c, of manifests that could not be taken in, as far as looked up
+        self.missed: dict[
+            str, VerificationFailed
+        ] = {}  # manifests, by name, that the newest pull could not have
         self._parsed: tuple[int, Commit] | None = None  # a manifest's frames are all asked of one commit
 
     def close(self) -> None:

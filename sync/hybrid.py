@@ -113,6 +113,7 @@ class HybridProvider(LocalProvider):
         pulled = PullReport(
             slots=self._client.log.refresh(lambda seq, _: tell(Progress("reading the log", seq)))
         )
+        self._client.missed.clear()
         apply_manifests(
             self._client, pulled, lambda done, total: tell(Progress("reading manifests", done, total))
         )

@@ -7,7 +7,7 @@ from crypto import leaves
 from crypto.errors import FormatBroken, KeyNeeded, SealBroken, VerificationFailed
 from store import commits
 from store.canonical import canonical
-from store.commits import Leaf
+from store.commits import Leaf, name_of
 from store.manifests import LeafOpening, Manifest, check_author, open_manifest
 from store.names import object_name
 from sync.chains import run_state
@@ -32,6 +32,7 @@ class PullReport:
 def pull(client: Client, progress: PullProgress | None = None) -> PullReport:
     """Read the log on and take in every manifest this member can open. What is broken is named, and tried again next time."""
     report = PullReport(slots=client.log.catch_up())
+    client.missed.clear()
     apply_manifests(client, report, progress)
     return report
 
@@ -77,11 +78,22 @@ def _apply_one(client: Client, pending: PendingManifest, report: PullReport) -> 
 
 
 def _fetched(client: Client, pending: PendingManifest) -> bytes:
-    """A manifest's bytes; asked for a second time before anybody hears of a loss: one garbled answer is none."""
+    """A manifest's bytes; asked for a second time before anybody hears of a loss: one garbled answer is none.
+
+    What could not be had is not asked for again until the next pull begins: a push looks at the log many times.
+    """
+    name = name_of(pending.ref)
+    if name in client.missed:
+        raise client.missed[name]
     try:
         return client.cache.whole(pending.ref)
     except VerificationFailed:
+        pass
+    try:
         return client.cache.whole(pending.ref)
+    except VerificationFailed as broken:
+        client.missed[name] = broken
+        raise
 
 
 def _miss(client: Client, pending: PendingManifest, broken: VerificationFailed, report: PullReport) -> None:

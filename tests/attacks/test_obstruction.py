@@ -61,8 +61,12 @@ def out_of_the_chain(openings: list[LeafOpening]) -> list[LeafOpening]:
 def test_a_manifest_that_was_never_uploaded_stops_nobody(team: Team) -> None:
     """Eve commits to a manifest and never uploads it; everybody is told its name, exit 6, and everybody's pushes go on."""
     name, _ = withheld(team.store, lying_push(team.eve, EVES))
+    team.ben.provider.put(conversation("ben has something to push", 1))
+    start = len(team.store.history)
     report = team.ben.provider.sync()
 
+    # Asked for twice, however often the push looked at the log.
+    assert [("get", name)] * 2 == [asked for asked in team.store.history[start:] if asked[1] == name]
     assert [(name, 6)] == [(broken.obj, broken.exit_code) for broken in report.broken]
     said = all_go_on(team)
     cat = cats(team)
