@@ -38,6 +38,10 @@ class Engine:
         """Forget everything."""
         self._db.close()
 
+    def interrupt(self) -> None:
+        """End the statement that runs, from another thread; whoever waits for it gets an exception."""
+        self._db.interrupt()
+
     def run(self, sql: str, values: Sequence[object] = ()) -> None:
         """Execute a statement; TapesError when it does not fit into memory."""
         with _memory_told():

@@ -53,6 +53,14 @@ class SessionFacts(Session):
 
 
 @dataclass(frozen=True, slots=True)
+class Listed:
+    """Sessions with their facts, newest end first, and what all of them used together."""
+
+    sessions: tuple[SessionFacts, ...]
+    totals: Totals
+
+
+@dataclass(frozen=True, slots=True)
 class Chosen:
     """The sessions that a filter means, newest end first: `paths.known[number]` for each of `numbers`."""
 

@@ -95,6 +95,10 @@ class WordIndex:
         """Close the file."""
         self._db.close()
 
+    def interrupt(self) -> None:
+        """End the statement that runs, from another thread; whoever waits for it gets an exception."""
+        self._db.interrupt()
+
     # ── asking ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def docs(self, match: str, low: int = 1, high: int = 2**31 - 1) -> NDArray[np.int32]:

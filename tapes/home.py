@@ -67,6 +67,11 @@ class Home:
             ) from None
 
     @property
+    def answering(self) -> Path:
+        """The socket of the process that answers from memory."""
+        return self.path / "answering.sock"
+
+    @property
     def lock(self) -> Path:
         """What the one process that writes holds."""
         return self.path / "writing.lock"

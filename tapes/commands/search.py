@@ -1,6 +1,6 @@
 """`tapes search`."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Annotated, Any
 
 from cyclopts import Parameter
@@ -11,11 +11,13 @@ from query.index import ranked_max
 from query.search import Answer, Asked, Order, Scope
 from query.search import search as search_for
 from query.texts import Texts
-from tapes.commands.context import Flags, begin, no_flags
+from tapes.answering.asking import ask, clock_fields
+from tapes.answering.protocol import Question
+from tapes.commands.context import Flags, Run, begin, no_flags
 from tapes.commands.desk import Desk
 from tapes.commands.filters import FilterFlags, no_filters
 from tapes.commands.names import names_of
-from tapes.commands.wording import ask_words, warn_unread
+from tapes.commands.wording import ask_words, warn_problems
 from tapes.render.search_results import answer_line, piped_results, terminal_results, withheld_line
 
 limit_max = 1000
@@ -52,13 +54,8 @@ def search(
             "there is nothing to search for", hint="give words or filters; `tapes sessions` lists all"
         )
     run = begin(flags)
-    with Desk(run) as desk:
-        source = desk.source()
-        texts = Texts(source)
-        asked = Asked(chosen, clock, names_of(source.client), sort, limit or limit_default, scope)
-        answer = ask_words(desk, texts, lambda found: search_for(source, asked, found, texts), scan=scan)
-        warn_unread(desk, texts)
-        unread = sorted(texts.unread)
+    asked = Asked(chosen, clock, {}, sort, limit or limit_default, scope)
+    answer, asked, unread = (None if scan else _resident(run, asked)) or _here(run, asked, scan=scan)
     # Without an index every match is ranked.
     indexed = not scan and run.home.identity.exists()
     ranked_newest = ranked_max if sort == "relevance" and indexed and chosen.text is not None else None
@@ -73,6 +70,34 @@ def search(
     if answer.withheld:
         run.out.say(withheld_line(answer))
     return 0
+
+
+def _resident(run: Run, asked: Asked) -> tuple[Answer, Asked, list[str]] | None:
+    """The answer of the resident process, if there is one."""
+    question = Question(
+        about="search",
+        chosen=asked.chosen.model_dump(exclude_defaults=True),
+        order=asked.order,
+        limit=asked.limit,
+        scope=asked.scope,
+        **clock_fields(asked.clock),
+    )
+    found = ask(run.home.answering, question, Answer)
+    if found is None:
+        return None
+    answer, reply = found
+    warn_problems(run, reply.unread.values())
+    return answer, replace(asked, names=reply.names), sorted(reply.unread)
+
+
+def _here(run: Run, asked: Asked, *, scan: bool) -> tuple[Answer, Asked, list[str]]:
+    """The answer, with the names of members, and the names of what could not be read."""
+    with Desk(run) as desk:
+        source = desk.source()
+        texts, asked = Texts(source), replace(asked, names=names_of(source.client))
+        answer = ask_words(desk, texts, lambda found: search_for(source, asked, found, texts), scan=scan)
+        warn_problems(run, (problem.message for problem in texts.unread.values()))
+        return answer, asked, sorted(texts.unread)
 
 
 def _interactive(

@@ -1,13 +1,16 @@
 """`tapes sessions`."""
 
+from collections.abc import Mapping
 from dataclasses import asdict
 
-from query.facts import choose, totals_of
+from query.facts import Listed, choose, totals_of
 from query.filter import SessionFilter
 from query.moments import Clock
 from query.sessions import SessionList, totals
 from query.source import Source
-from tapes.commands.context import Flags, begin, no_flags
+from tapes.answering.asking import ask, clock_fields
+from tapes.answering.protocol import Question
+from tapes.commands.context import Flags, Run, begin, no_flags
 from tapes.commands.desk import Desk
 from tapes.commands.filters import FilterFlags, no_filters
 from tapes.commands.names import names_of
@@ -18,8 +21,7 @@ def sessions(*, filters: FilterFlags = no_filters, flags: Flags = no_flags) -> i
     """List sessions, your own and the team's; in a pipe, one per line with its id first."""
     chosen, clock = filters.chosen(), filters.clock()
     run = begin(flags)
-    with Desk(run) as desk:
-        found, names = listed_sessions(desk.source(), chosen, clock)
+    found, names = _resident(run, chosen, clock) or _here(run, chosen, clock)
     if flags.json:
         run.out.answer("sessions", asdict(found))
     elif not found.sessions:
@@ -35,6 +37,19 @@ def sessions(*, filters: FilterFlags = no_filters, flags: Flags = no_flags) -> i
     if chosen.since or chosen.until or chosen.date:
         run.out.say(f"times in {clock.stated}")
     return 0
+
+
+def _resident(run: Run, chosen: SessionFilter, clock: Clock) -> tuple[SessionList, Mapping[str, str]] | None:
+    """The list of the resident process, if there is one."""
+    filtered = chosen.model_dump(exclude_defaults=True)
+    question = Question(about="sessions", chosen=filtered, **clock_fields(clock))
+    found = ask(run.home.answering, question, Listed)
+    return None if found is None else (SessionList(found[0].sessions, found[0].totals), found[1].names)
+
+
+def _here(run: Run, chosen: SessionFilter, clock: Clock) -> tuple[SessionList, Mapping[str, str]]:
+    with Desk(run) as desk:
+        return listed_sessions(desk.source(), chosen, clock)
 
 
 def listed_sessions(

@@ -1,6 +1,7 @@
 """`tapes stats`."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import date
 from typing import Annotated, Any, Final
@@ -10,7 +11,10 @@ from cyclopts import Parameter
 from crypto.errors import UsageError
 from query.moments import clock_now
 from query.stats import Ask, TeamStats, Use, days_max, team_stats
-from tapes.commands.context import Flags, begin, no_flags
+from tapes.answering.asking import ask as ask_resident
+from tapes.answering.asking import clock_fields
+from tapes.answering.protocol import Question
+from tapes.commands.context import Flags, Run, begin, no_flags
 from tapes.commands.desk import Desk
 from tapes.commands.names import names_of
 from tapes.commands.publishing import told_to
@@ -43,10 +47,7 @@ def stats(
         raise UsageError("every member is a group of one", hint="--members or --fold-small")
     ask = Ask(clock_now(tz), _days(period), team, members, fold_small)
     run = begin(flags)
-    with Desk(run) as desk:
-        source = desk.source()
-        told = told_to(source.client, run.out.warn) if team and source.client else None
-        found, names = team_stats(source, ask, told), names_of(source.client)
+    found, names = _resident(run, ask) or _here(run, ask)
     if flags.json:
         run.out.answer("stats", stats_fields(found))
     elif csv or md:
@@ -56,6 +57,27 @@ def stats(
     else:
         run.out.lines(plain_stats(found, names))
     return 0
+
+
+def _resident(run: Run, asked: Ask) -> tuple[TeamStats, Mapping[str, str]] | None:
+    """The numbers of the resident process, if there is one."""
+    question = Question(
+        about="stats",
+        days=asked.days,
+        team_only=asked.team_only,
+        by_member=asked.by_member,
+        fold_small=asked.fold_small,
+        **clock_fields(asked.clock),
+    )
+    found = ask_resident(run.home.answering, question, TeamStats)
+    return None if found is None else (found[0], found[1].names)
+
+
+def _here(run: Run, asked: Ask) -> tuple[TeamStats, Mapping[str, str]]:
+    with Desk(run) as desk:
+        source = desk.source()
+        told = told_to(source.client, run.out.warn) if asked.team_only and source.client else None
+        return team_stats(source, asked, told), names_of(source.client)
 
 
 def stats_fields(found: TeamStats) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import Final
 
 from crypto.errors import TapesError
+from tapes.answering.hosting import Answering
 from tapes.commands.context import Flags, Run
 from tapes.watching.alarm import Alarm
 from tapes.watching.importing import Importing, agents_here, closes, interval_of
@@ -35,7 +36,7 @@ class Watch:
         importing = Importing(quiet, self._sync.call)
         self._import = Rounds("import", importing, self._alarm(), self.state, self._say, interval)
         # Started and stopped in this order: what was imported last is there when the sync closes.
-        self.residents: list[Resident] = [self._import, self._sync]
+        self.residents: list[Resident] = [self._import, self._sync, Answering()]
 
     def once(self) -> list[TapesError]:
         """One import and one sync; what failed. For cron."""
