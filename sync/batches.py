@@ -27,7 +27,6 @@ from store.names import ObjectKind, object_name
 from store.node_parse import node_from_bytes
 from store.packs import FramePlace, PackWriter, open_pack
 from store.retrying import put_immutable
-from sync.chains import run_state
 from sync.client import Client
 from sync.pack_line import Job, PackLine
 from sync.pull import known_k_tag, leaf_of
@@ -186,7 +185,7 @@ def describe_leaves(client: Client, batch: Batch) -> list[LeafOpening]:
     openings = []
     for conversation, commitments in batch.commitments.items():
         k_tag = known_k_tag(client, space, conversation) or token_bytes(leaves.opening_bytes)
-        prev_c, j = run_state(client, space, k_tag, device, client.log.next_seq)
+        prev_c, j = client.chains.state(space, k_tag, device, client.log.next_seq)
         openings.append(
             LeafOpening(
                 conversation=conversation,

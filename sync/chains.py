@@ -6,34 +6,47 @@ hand: a leaf of one that was taken in is known by its opening, any other by its 
 clients that read different manifests would refuse each other's pushes for ever.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 
 from crypto import leaves
 from store import commits
-from sync.client import Client
+from store.commits import Leaf
+from sync.leaf_history import LeafHistory
 from sync.replica import PendingManifest
 
-
-def run_state(client: Client, space: bytes, k_tag: bytes, device: bytes, before: int) -> tuple[bytes, int]:
-    """What the run's next leaf, by `device` in slot `before`, must continue: the newest `c` (empty for none) and its `j`."""
-    replica, taken = client.replica, client.replica.leaves
-    seq, last_c = taken.newest(space, k_tag, before) or (-1, b"")
-    counts: dict[bytes, int] = {}
-    for pending in replica.not_taken_in(space, before):
-        j = max(counts.get(pending.device, 0), taken.count(space, k_tag, pending.device, pending.seq))
-        c = _clear_leaves(client, pending).get(leaves.leaf_tag(k_tag, pending.device, j))
-        counts[pending.device] = j if c is None else j + 1
-        if c is not None and pending.seq > seq:
-            last_c = c
-    return last_c, max(counts.get(device, 0), taken.count(space, k_tag, device, before))
+_Place = tuple[bytes, bytes, bytes]  # space, device, tag
 
 
-def _clear_leaves(client: Client, pending: PendingManifest) -> Mapping[bytes, bytes]:
-    """The append leaves of a commit as everybody can see them: tag → c."""
-    if pending.seq not in client.clear_leaves:
-        client.clear_leaves[pending.seq] = {
-            bytes.fromhex(leaf.tag): bytes.fromhex(leaf.c)
-            for leaf in client.commit_at(pending.seq).leaves
-            if leaf.kind == commits.leaf_append
-        }
-    return client.clear_leaves[pending.seq]
+@dataclass(slots=True)
+class Chains:
+    """The leaves taken in, and the clear leaves of commits whose manifests were not: found by tag, however many they are."""
+
+    taken: LeafHistory
+    clear: dict[_Place, list[tuple[int, bytes]]] = field(default_factory=dict)  # (slot, c), in log order
+    devices: dict[bytes, set[bytes]] = field(default_factory=dict)  # by space: whose these are
+
+    def miss(self, pending: PendingManifest, told: Iterable[Leaf]) -> None:
+        """Go on without a manifest: all there is to see of its commit's leaves is what the commit tells."""
+        appended = {leaf.tag: leaf.c for leaf in told if leaf.kind == commits.leaf_append}
+        for tag, c in appended.items():
+            place = (pending.space, pending.device, bytes.fromhex(tag))
+            self.clear.setdefault(place, []).append((pending.seq, bytes.fromhex(c)))
+        self.devices.setdefault(pending.space, set()).add(pending.device)
+
+    def state(self, space: bytes, k_tag: bytes, device: bytes, before: int) -> tuple[bytes, int]:
+        """What a run's next leaf, by `device` in slot `before`, must continue: the newest `c` (empty for none) and its `j`."""
+        newest = self.taken.newest(space, k_tag, before) or (-1, b"")
+        own_j = 0
+        for author in {device, *self.devices.get(space, ())}:
+            seq, j = self.taken.newest_of(space, k_tag, author, before)
+            while found := self._clear_leaf(space, k_tag, author, j, seq + 1, before):
+                newest, seq, j = max(newest, found), found[0], j + 1
+            own_j = j if author == device else own_j
+        return newest[1], own_j
+
+    def _clear_leaf(
+        self, space: bytes, k_tag: bytes, author: bytes, j: int, start: int, before: int
+    ) -> tuple[int, bytes] | None:
+        places = self.clear.get((space, author, leaves.leaf_tag(k_tag, author, j)), ())
+        return min((each for each in places if start <= each[0] < before), default=None)

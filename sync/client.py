@@ -8,10 +8,11 @@ from pathlib import Path
 from crypto.errors import KeyNeeded, VerificationFailed
 from crypto.identities import derive_seed
 from store.blobs import BlobStore
-from store.commits import Commit, ObjectRef, parse
+from store.commits import Commit, Leaf, ObjectRef, parse
 from store.names import slot_name
 from store.probe import probe_put_if_absent
 from sync.cache import ObjectCache
+from sync.chains import Chains
 from sync.committer import Committed, Committer, Drafter
 from sync.home_lock import HomeLock
 from sync.identity import Identity
@@ -55,9 +56,10 @@ class Client:
         self.tag_keys: dict[
             str, dict[bytes, bytes]
         ] = {}  # manifest → conversation → K_tag, as far as looked up
+        self.chains = Chains(self.replica.leaves)
         self.clear_leaves: dict[
-            int, dict[bytes, bytes]
-        ] = {}  # slot → tag → c, of manifests that could not be taken in, as far as looked up
+            int, list[Leaf]
+        ] = {}  # by slot, of manifests not taken in, as far as looked up
         self.missed: dict[
             str, VerificationFailed
         ] = {}  # manifests, by name, that the newest pull could not have

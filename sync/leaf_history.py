@@ -46,13 +46,13 @@ class LeafHistory:
         ).fetchone()
         return row
 
-    def count(self, space: bytes, k_tag: bytes, device: bytes, before: int) -> int:
-        """The `j` after the newest leaf of a run that is by `device`, of slots below `before`."""
+    def newest_of(self, space: bytes, k_tag: bytes, device: bytes, before: int) -> tuple[int, int]:
+        """(slot, j of the next) of the newest leaf of a run that is by `device`, of slots below `before`; (-1, 0) for none."""
         row = self._db.execute(
-            "SELECT j FROM leaves WHERE run = ? AND seq < ? AND device = ? ORDER BY seq DESC LIMIT 1",
+            "SELECT seq, j FROM leaves WHERE run = ? AND seq < ? AND device = ? ORDER BY seq DESC LIMIT 1",
             (self._tag(space, k_tag), before, device),
         ).fetchone()
-        return row[0] + 1 if row else 0
+        return (row[0], row[1] + 1) if row else (-1, 0)
 
     def add(self, leaf: TakenLeaf) -> None:
         """Take a leaf in. Of two with one tag in one commit the last counts, as for who only sees the tags."""

@@ -10,7 +10,7 @@ from store.canonical import canonical
 from store.commits import Leaf, name_of
 from store.manifests import LeafOpening, Manifest, check_author, open_manifest
 from store.names import object_name
-from sync.chains import run_state
+from sync.chains import Chains
 from sync.client import Client
 from sync.leaf_history import TakenLeaf
 from sync.replica import PendingManifest, Synced
@@ -40,28 +40,39 @@ def pull(client: Client, progress: PullProgress | None = None) -> PullReport:
 def apply_manifests(client: Client, report: PullReport, progress: PullProgress | None = None) -> None:
     """Take in the manifests of all commits pinned so far, in log order, each in one transaction."""
     waiting = client.replica.manifests("pending")
+    client.chains = Chains(client.replica.leaves)
+    for left_out in (*client.replica.manifests("refused"), *client.replica.manifests("given up")):
+        _go_on_without(client, left_out)
     for done, pending in enumerate(waiting):
         if progress is not None:
             progress(done, len(waiting))
-        _apply_one(client, pending, report)
+        if not _apply_one(client, pending, report):
+            _go_on_without(client, pending)
 
 
-def _apply_one(client: Client, pending: PendingManifest, report: PullReport) -> None:
+def _go_on_without(client: Client, pending: PendingManifest) -> None:
+    if pending.seq not in client.clear_leaves:
+        client.clear_leaves[pending.seq] = client.commit_at(pending.seq).leaves
+    client.chains.miss(pending, client.clear_leaves[pending.seq])
+
+
+def _apply_one(client: Client, pending: PendingManifest, report: PullReport) -> bool:
+    """Whether the chains of leaves can go on with this manifest itself, or none of them is ours to go on with."""
     roster = client.roster
     if not client.keychain.can_read(roster, pending.space):
         client.replica.set_manifest_state(pending, "foreign")
-        return
+        return True
     try:
         client.keychain.at(roster, pending.space, pending.epoch)
     except (SealBroken, KeyNeeded) as locked:
         # The epoch's author wrapped junk, or we were removed. This manifest's author is not to blame: a rewrap may open it.
         _wait(report, locked)
-        return
+        return False
     try:
         data = _fetched(client, pending)
     except VerificationFailed as broken:
         _miss(client, pending, broken, report)
-        return
+        return False
     try:
         manifest, appended = read_manifest(client, pending, data)
     except (SealBroken, FormatBroken) as lie:
@@ -70,11 +81,12 @@ def _apply_one(client: Client, pending: PendingManifest, report: PullReport) -> 
         report.notices.append(
             f"{lie.message} (written by device {pending.device.hex()[:16]}); its nodes are left out"
         )
-        return
+        return False
     report.notices += _begun_anew(client, pending, manifest)
     _take_in(client, pending, manifest, appended)
     report.manifests += 1
     report.nodes += manifest.table.num_rows
+    return True
 
 
 def _fetched(client: Client, pending: PendingManifest) -> bytes:
@@ -140,7 +152,7 @@ def _check_chain(
 ) -> None:
     """Every leaf continues its run: the leaves under the K_tag it uses (sync/chains.py)."""
     for opening in openings:
-        expected = run_state(client, pending.space, opening.k_tag, pending.device, pending.seq)
+        expected = client.chains.state(pending.space, opening.k_tag, pending.device, pending.seq)
         if (opening.prev_c, opening.j) != expected:
             raise FormatBroken(name, "a leaf does not continue its conversation's chain")
 

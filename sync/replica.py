@@ -365,11 +365,6 @@ class Replica:
         rows = self._db.execute(f"{_MANIFEST} WHERE state = ? ORDER BY seq, sha256", (state,))
         return [_pending_manifest(row) for row in rows]
 
-    def not_taken_in(self, space: bytes, before: int) -> list[PendingManifest]:
-        """Manifests of a space, of slots below `before`, that this replica could not take in, in log order."""
-        query = f"{_MANIFEST} WHERE state IN ('pending', 'refused', 'given up') AND seq < ? AND space = ? ORDER BY seq"
-        return [_pending_manifest(row) for row in self._db.execute(query, (before, space))]
-
     def published(self) -> list[PublishedObject]:
         """Objects of published stats, in log order."""
         rows = self._db.execute(
