@@ -159,9 +159,11 @@ def _child(seconds: int) -> Iterator[_Pipes]:
         env={},
         cwd="/",
     )
+    # Ctrl-C up to here drops the pipes, and a process without a task ends by itself. Daemonic: no exit waits for the clock.
     timer = Timer(seconds, process.kill)
-    timer.start()
+    timer.daemon = True
     try:
+        timer.start()
         if process.stdin is None or process.stdout is None:
             raise TapesError("no pipe to the SQL process")
         yield _Pipes(process.stdin, process.stdout)

@@ -11,7 +11,9 @@ def main() -> int:
     try:
         _keep_secrets_in()
         from tapes.cli import run  # noqa: PLC0415 - inside the try: Ctrl-C while importing is no traceback either
+        from tapes.interrupts import listen  # noqa: PLC0415 - as above
 
+        listen()
         return run(sys.argv[1:])
     except KeyboardInterrupt:
         sys.stderr.write("interrupted\n")

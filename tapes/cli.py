@@ -12,6 +12,7 @@ from cyclopts import App, CycloptsError, Parameter
 
 from crypto.errors import PartialFailure, TapesError, UsageError
 from tapes.crash import keep_crash
+from tapes.interrupts import interrupts_kept
 from tapes.render.output import PipeConsole
 from tapes.render.safe import safe
 
@@ -306,13 +307,14 @@ def run(tokens: Sequence[str]) -> int:
                 errors="replace"
             )  # a terminal that cannot show a character is no reason to stop
     try:
-        result = build()(
-            tokens,
-            console=PipeConsole(),
-            exit_on_error=False,
-            print_error=False,
-            result_action="return_value",
-        )
+        with interrupts_kept():
+            result = build()(
+                tokens,
+                console=PipeConsole(),
+                exit_on_error=False,
+                print_error=False,
+                result_action="return_value",
+            )
     except CycloptsError as error:
         return _complain(UsageError(str(error), hint="add --help for the options and an example"))
     except TapesError as error:

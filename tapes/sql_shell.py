@@ -15,6 +15,7 @@ from prompt_toolkit.output.vt100 import Vt100_Output
 
 from crypto.errors import TapesError
 from query.tables import EVERY, TableShape
+from tapes.interrupts import interrupts_kept
 from tapes.render.output import Output
 from tapes.terminal import Channels
 
@@ -76,7 +77,8 @@ def _answer(out: Output, asked: list[str], answer: Answer) -> None:
     """What was asked in one go, up to the first that cannot be answered."""
     try:
         for statement in asked:
-            answer(statement)
+            with interrupts_kept():
+                answer(statement)
     except KeyboardInterrupt:
         out.say("cancelled")
     except TapesError as error:
