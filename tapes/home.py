@@ -41,6 +41,11 @@ class Home:
         return self.path / "index"
 
     @property
+    def costs(self) -> Path:
+        """What `tapes reprice` found."""
+        return self.index / "costs.sealed"
+
+    @property
     def purging(self) -> Path:
         """The mark of a purge that has begun and not ended."""
         return self.path / "purging"

@@ -94,7 +94,7 @@ def stat_of_home() -> _Stat:
     """What changes when anything does that an answer depends on: times, sizes and numbers of a home's files."""
     home = begin(Flags(no_input=True)).home
     databases = (local_store_path(home.path), home.replica)
-    files = [home.config, home.identity]
+    files = [home.config, home.identity, home.costs]
     files += [database.with_name(database.name + end) for database in databases for end in ("", "-wal")]
     return tuple(map(_stat, files))
 
@@ -105,6 +105,7 @@ def standing_of(desk: Desk) -> str:
     parts: list[Any] = [
         [config.text("storage.provider"), config.text("storage.bucket"), str(desk.run.home.path)],
         [desk.local.count(), desk.local.last_change()],
+        _stat(desk.run.home.costs),  # written anew each time, so its own number tells two apart
     ]
     if desk.uses_bucket and config.text("storage.bucket"):
         client = desk.client

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import Self
 
 from pyarrow import Table
@@ -173,17 +172,12 @@ class Desk:
             raise pulled.broken[0]
         return self.client
 
-    @property
-    def costs_path(self) -> Path:
-        """Where `tapes reprice` keeps what it found."""
-        return self.run.home.path / "index" / "costs.sealed"
-
     def _costs(self) -> Table | None:
         """The costs of `tapes reprice`; a file that cannot be read is said to be so, and the costs as pushed are shown."""
-        if not self.costs_path.exists() or not self.run.home.identity.exists():
+        if not self.run.home.costs.exists() or not self.run.home.identity.exists():
             return None
         try:
-            return read_costs(self.costs_path, self.identity)
+            return read_costs(self.run.home.costs, self.identity)
         except (VerificationFailed, StoreError) as error:
             self.run.out.warn(f"{error.message}; costs are as they were computed first (run: tapes reprice)")
             return None

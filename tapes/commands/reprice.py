@@ -40,14 +40,14 @@ def reprice(
                 "a home of provider cloud keeps no costs", hint="tapes storage set-provider hybrid"
             )
         if reset:
-            desk.costs_path.unlink(missing_ok=True)
+            run.home.costs.unlink(missing_ok=True)
             found = Repricing()
         else:
             identity = desk.identity  # its key seals the result
             with progress(run.out) as tell:
                 found = reprice_all(desk.source(repriced=False), own, tell)
             if not dry_run:
-                write_costs(desk.costs_path, identity, costs_table(found.costs))
+                write_costs(run.home.costs, identity, costs_table(found.costs))
     name = None if reset else own.name if own is not None else table_name()
     if flags.json:
         run.out.answer("reprice", {**_fields(found), "price_table": name, "dry_run": dry_run, "reset": reset})

@@ -130,6 +130,20 @@ def _timeless(answer: Any) -> Any:
     return {name: value for name, value in answer.items() if name != "days"}
 
 
+def test_new_costs_are_in_the_next_answer(ada: Person, resident: Resident, short: Path) -> None:
+    """After `tapes reprice`, and after its reset, lists and dashboards have those costs at once."""
+    questions = (["sessions"], ["stats", "--period", "3000d"])
+    resident.asked()
+    first = [_timeless(ada.json(*words)) for words in questions]
+    (short / "t.toml").write_text("name = 't'\n[[price]]\nmodel = '*'\ninput = 1\noutput = 1\n")
+    ada.ok("reprice", "--table", short / "t.toml")
+    other = [_timeless(ada.json(*words)) for words in questions]
+    ada.ok("reprice", "--reset")
+
+    assert all(one != two for one, two in zip(first, other, strict=True))
+    assert first == [_timeless(ada.json(*words)) for words in questions]
+
+
 def test_what_is_imported_is_in_the_next_answer(ada: Person, resident: Resident, short: Path) -> None:
     """No answer is older than the home: new turns are found at once, without a restart."""
     before = json.loads(resident.asked().answer)["matches"]
