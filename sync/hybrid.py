@@ -1,6 +1,7 @@
 """The hybrid provider: writes locally first, then exchanges with the team's bucket."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from crypto.errors import VerificationFailed
@@ -8,6 +9,7 @@ from store.commits import ObjectRef
 from store.local import LocalStore
 from store.names import object_name
 from store.packs import open_pack
+from sync.ahead import ahead, packs_ahead
 from sync.client import Client
 from sync.housekeeping import keep_house
 from sync.local import LocalProvider
@@ -155,31 +157,31 @@ class HybridProvider(LocalProvider):
 
     def _fetch_all(self, report: SyncReport, tell: ProgressSeen) -> int:
         """Every readable pack, once, whole: one request for many frames. Broken packs are named, the others still come."""
-        fetched, replica = 0, self._client.replica
-        packs = list(self._packs())
-        for done, (digest, pending) in enumerate(packs):
-            tell(Progress("fetching packs", done, len(packs)))
-            if replica.note(notes_fetched + digest) is not None:
-                continue
-            named = self._client.object_of(pending.seq, digest)
-            if named is None:
-                continue
-            ref, _ = named
-            try:
-                data = self._client.cache.fetch(ref)
-            except VerificationFailed as broken:
-                if broken.obj not in self._client.roster.given_up:
-                    report.broken.append(broken)
-                continue
-            try:
-                fetched += self._keep_frames(ref, pending, data)
-            except (
-                VerificationFailed
-            ) as lie:  # the bytes are what a signed commit names: its author made them so
-                author = pending.device.hex()[:16]
-                report.notices.append(f"{lie.message} (written by device {author}); its nodes cannot be read")
-            replica.set_note(notes_fetched + digest, "1")
+        fetched, cache, replica = 0, self._client.cache, self._client.replica
+        packs = [pack for pack in self._packs() if replica.note(notes_fetched + pack.ref.sha256) is None]
+        with ahead(lambda pack: cache.fetch(pack.ref), packs, packs_ahead) as coming:
+            for done, (pack, data) in enumerate(coming):
+                tell(Progress("fetching packs", done, len(packs)))
+                fetched += self._keep_pack(pack, data, report)
         return fetched
+
+    def _keep_pack(self, pack: "_Pack", fetched: Callable[[], bytes], report: SyncReport) -> int:
+        """How many frames were kept. A kill before the note is set fetches the pack again, and keeps the same frames."""
+        try:
+            data = fetched()
+        except VerificationFailed as broken:
+            if broken.obj not in self._client.roster.given_up:
+                report.broken.append(broken)
+            return 0
+        kept = 0
+        try:
+            kept = self._keep_frames(pack.ref, pack.manifest, data)
+        except VerificationFailed as lie:
+            # The bytes are what a signed commit names: its author made them so.
+            author = pack.manifest.device.hex()[:16]
+            report.notices.append(f"{lie.message} (written by device {author}); its nodes cannot be read")
+        self._client.replica.set_note(notes_fetched + pack.ref.sha256, "1")
+        return kept
 
     def _keep_frames(self, ref: ObjectRef, pending: PendingManifest, data: bytes) -> int:
         key = self._client.keychain.at(self._client.roster, pending.space, pending.epoch)
@@ -190,14 +192,25 @@ class HybridProvider(LocalProvider):
             kept += 1
         return kept
 
-    def _packs(self) -> Iterator[tuple[str, PendingManifest]]:
-        """Each pack that some row lies in, with the manifest that says so first."""
+    def _packs(self) -> Iterator["_Pack"]:
+        """Each pack that some row lies in and a commit names, with the manifest that says so first."""
         seen: set[bytes] = set()
         for pending, manifest in applied_manifests(self._client):
             for pack in manifest.table.column("pack").unique().to_pylist():
-                if pack is not None and pack not in seen:
-                    seen.add(pack)
-                    yield pack.hex(), pending
+                if pack is None or pack in seen:
+                    continue
+                seen.add(pack)
+                named = self._client.object_of(pending.seq, pack.hex())
+                if named is not None:
+                    yield _Pack(named[0], pending)
+
+
+@dataclass(frozen=True, slots=True)
+class _Pack:
+    """A pack, and the manifest by which it is known."""
+
+    ref: ObjectRef
+    manifest: PendingManifest
 
 
 def _silent(_progress: Progress) -> None:

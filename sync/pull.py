@@ -1,15 +1,17 @@
 """Pull: take the manifests of new commits in, so that this device knows what each space has; frames come when asked for."""
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from crypto import leaves
-from crypto.errors import FormatBroken, KeyNeeded, SealBroken, VerificationFailed
+from crypto.errors import FormatBroken, KeyNeeded, SealBroken, TapesError, VerificationFailed
 from store import commits
 from store.canonical import canonical
 from store.commits import Leaf, name_of
 from store.manifests import LeafOpening, Manifest, check_author, open_manifest
 from store.names import object_name
+from sync.ahead import ahead, manifests_ahead
 from sync.chains import Chains
 from sync.client import Client
 from sync.leaf_history import TakenLeaf
@@ -43,11 +45,33 @@ def apply_manifests(client: Client, report: PullReport, progress: PullProgress |
     client.chains = Chains(client.replica.leaves)
     for left_out in (*client.replica.manifests("refused"), *client.replica.manifests("given up")):
         _go_on_without(client, left_out)
-    for done, pending in enumerate(waiting):
-        if progress is not None:
-            progress(done, len(waiting))
-        if not _apply_one(client, pending, report):
-            _go_on_without(client, pending)
+    with ahead(
+        lambda pending: _bring(client, pending), _worth_bringing(client, waiting), manifests_ahead
+    ) as coming:
+        brought = next(coming, None)
+        for done, pending in enumerate(waiting):
+            if progress is not None:
+                progress(done, len(waiting))
+            if brought is not None and brought[0] is pending:
+                brought[1]()
+                brought = next(coming, None)
+            if not _apply_one(client, pending, report):
+                _go_on_without(client, pending)
+
+
+def _worth_bringing(client: Client, waiting: Sequence[PendingManifest]) -> list[PendingManifest]:
+    """Those of many manifests that are to be had from the bucket: a round trip each, one after the other, would be the pull."""
+    if len(waiting) < manifests_ahead:
+        return []
+    roster, has = client.roster, client.cache.has
+    readable = {space: client.keychain.can_read(roster, space) for space in {one.space for one in waiting}}
+    return [one for one in waiting if readable[one.space] and not has(one.ref.sha256)]
+
+
+def _bring(client: Client, pending: PendingManifest) -> None:
+    """Into the cache. What fails here fails again, and is told, where it is taken in."""
+    with suppress(TapesError):
+        client.cache.whole(pending.ref)
 
 
 def _go_on_without(client: Client, pending: PendingManifest) -> None:

@@ -54,18 +54,18 @@ def client(who: Person, store: BlobStore, home: Path) -> Client:
     return made
 
 
-def founded(store: BlobStore, home: Path, name: str = "ana") -> Client:
+def founded(store: BlobStore, home: Path, name: str | Person = "ana") -> Client:
     """A client whose person has just founded a team."""
-    made = client(person(name), store, home)
+    made = client(person(name) if isinstance(name, str) else name, store, home)
     create_team(made, "the team")
     return made
 
 
-def joined(owner: Client, store: BlobStore, home: Path, name: str = "ben") -> Client:
+def joined(owner: Client, store: BlobStore, home: Path, name: str | Person = "ben") -> Client:
     """A client whose person has just joined the owner's team."""
     owner.log.catch_up()
     link = invite(owner, InviteTerms(1, None), Bucket("file:///unused"))
-    made = client(person(name), store, home)
+    made = client(person(name) if isinstance(name, str) else name, store, home)
     join(made, link)
     owner.log.catch_up()
     return made
