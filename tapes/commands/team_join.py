@@ -69,7 +69,10 @@ def _ask_to_publish(run: Run) -> None:
     run.out.say(
         "Your sessions are private. The team's totals may still hold what they use: no words, no names of sessions."
     )
-    answer = ask(run, "Publish totals of private sessions? [off/totals/by-project, default off]").lower()
+    try:
+        answer = ask(run, "Publish totals of private sessions? [off/totals/by-project, default off]").lower()
+    except UsageError:  # the input ended: whoever says nothing publishes nothing, and has joined all the same
+        answer = ""
     if answer in {"totals", "by-project"}:
         run.config.set({_PUBLISH: answer})
     else:

@@ -137,3 +137,18 @@ def test_private_sessions_leak_nowhere(two: tuple[Person, Person], tmp_path: Pat
         assert bytes.fromhex(node.hash) not in files + at_rest
     assert 4 == len(bob.json("sql", "select hash from nodes")["rows"])
     assert "" == bob.tapes("search", "quokka").out
+
+
+@pytest.mark.parametrize(("typed", "kept"), [("totals", "totals"), ("", "off"), ("everything", "off")])
+def test_who_joins_at_a_terminal_is_asked(tmp_path: Path, typed: str, kept: str) -> None:
+    """One question, off unless one of the two words is typed; the answer is a setting that can be changed."""
+    ada, bob = Person(tmp_path / "ada").init("Ada"), Person(tmp_path / "bob").init("Bob")
+    ada.ok("storage", "configure", "--bucket", (tmp_path / "bucket").as_uri())
+    ada.ok("team", "create", "Us")
+    (tmp_path / "link").write_text(ada.json("team", "invite")["link"])
+    done = bob.at_terminal(
+        "team", "join", "--link-file", tmp_path / "link", answers={r"default off\]": typed}
+    )
+
+    assert (0, True) == (done.code, "joined Us" in done.out)
+    assert kept == bob.json("config", "get", "team.publish_stats")["value"]
