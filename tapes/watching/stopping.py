@@ -23,8 +23,8 @@ class Stopping:
         return self._asked.is_set()
 
     def ask(self, seconds_max: float) -> None:
-        """End within so many seconds."""
-        self._deadline = self._monotonic() + seconds_max
+        """End within so many seconds; asked again, it may only come sooner."""
+        self._deadline = min(self._deadline, self._monotonic() + seconds_max)
         self._asked.set()
 
     def check(self) -> None:

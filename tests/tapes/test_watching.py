@@ -217,6 +217,7 @@ def test_stopping_lets_work_go_on_until_its_time_is_over() -> None:
     stopping = Stopping(lambda: at[0])
     stopping.check()
     stopping.ask(5)
+    stopping.ask(60)
     at[0] = 4.9
     stopping.check()
     at[0] = 5.0
