@@ -1,0 +1,47 @@
+"""However finely a team's pushes were cut: the same answers."""
+
+import random
+
+import pytest
+
+from query.facts import choose
+from query.filter import filter_of
+from query.moments import Clock
+from query.sessions import list_sessions
+from query.stats import Ask, team_stats
+from tests.query.made_rows import START, Commit, Said, source_of
+
+manifests = 5_000
+
+
+@pytest.mark.long
+def test_five_thousand_manifests_and_one_give_the_same_answers() -> None:
+    """Sessions, filters and dashboard over 5,000 manifests of a row each, and over the same rows in three."""
+    chosen = random.Random(3)
+    rows = [
+        Said(
+            f"n{number}",
+            parent=f"n{number - chosen.randint(1, 3)}" if number % 20 > 3 else None,
+            conversation=f"talk{number // 20}",
+            usage_id=f"call{chosen.randrange(manifests)}",
+            used=(chosen.randrange(900), 5, 3, chosen.randrange(900)),
+            cost=chosen.randrange(5000),
+            cost_source="computed",
+            project=f"p{number // 20 % 7}",
+            model=f"m{number % 3}",
+            minute=-chosen.randrange(60 * 24 * 20),
+        )
+        for number in range(manifests)
+    ]
+    commits = [Commit(tuple(rows[start::3]), member=f"m{start}") for start in range(3)]
+    answers = []
+    for apart in (False, True):
+        with source_of(commits, apart=apart) as source:
+            clock = Clock(START)
+            some = choose(source, filter_of({"project": "p3", "cost": ">0.01"}), clock, {})
+            answers.append(
+                (list_sessions(source), some.facts, team_stats(source, Ask(clock, by_member=True)))
+            )
+
+    assert answers[0] == answers[1]
+    assert answers[0][1]
