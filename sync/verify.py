@@ -33,7 +33,7 @@ from sync.drafts import open_sealed_field
 from sync.providers import Progress, ProgressSeen
 from sync.published import read_stats
 from sync.pull import open_kept, read_leaves
-from sync.replica import PendingManifest
+from sync.replica import PendingManifest, PublishedObject
 from sync.validity import LogPoint, MemoryInRam, Verdict, judge
 
 
@@ -268,13 +268,15 @@ class _Verification:
     def _stats(self, ref: ObjectRef, seq: int, data: bytes) -> None:
         """Open it, and the sealed field beside it. Numbers that cannot be are their author's doing: left out, and said."""
         self._sealed_field(seq)
-        for each in self.client.replica.published():
-            if (each.seq, each.ref) == (seq, ref):
-                try:
-                    read_stats(self.client, each, data)
-                except FormatBroken as lie:
-                    self.report.notices.append(Finding(lie.obj, f"{lie.problem}: left out"))
-                self.report.count("published_stats")
+        commit = self.client.commit_at(seq)
+        each = PublishedObject(
+            ref, seq, bytes.fromhex(commit.space), commit.epoch, bytes.fromhex(commit.device)
+        )
+        try:
+            read_stats(self.client, each, data)
+        except FormatBroken as lie:
+            self.report.notices.append(Finding(lie.obj, f"{lie.problem}: left out"))
+        self.report.count("published_stats")
 
     def _pack(self, ref: ObjectRef, frames: Iterable[tuple[FrameEntry, OpenFrame]], name: str) -> None:
         """Re-hash every node, and keep each one's commitment for its manifest row."""
