@@ -34,6 +34,7 @@ _NODE_COLUMNS = ("id", "change", "conversation", "stored_bytes", *_FACT_NAMES)
 INSERT_NODE: Final = (
     f"INSERT INTO nodes ({', '.join(_NODE_COLUMNS)}) VALUES ({', '.join('?' * len(_NODE_COLUMNS))})"  # noqa: S608 - our own names
 )
+_GIT_ACTIVITY: Final = _FACT_NAMES.index("git_activity")
 _values_of: Final = attrgetter(*_FACT_NAMES)
 # The columns that are no facts come first; facts follow in the order of the dataclass (a test holds the two together).
 _COLUMNS = """
@@ -69,6 +70,6 @@ def _storable(value: Any) -> Any:
 def facts_of_row(row: Sequence[Any]) -> LocalFacts:
     """A row of FACTS_AFTER or CONVERSATION_FACTS_AFTER."""
     rowid, conversation, superseded, stored_bytes, *values = row
-    named = dict(zip(_FACT_NAMES, values, strict=True))
-    named["git_activity"] = bool(named["git_activity"])
-    return LocalFacts(rowid, NodeFacts(**named), conversation, bool(superseded), stored_bytes)
+    values[_GIT_ACTIVITY] = bool(values[_GIT_ACTIVITY])
+    facts = NodeFacts(*values)  # by place: naming two dozen fields takes twice as long
+    return LocalFacts(rowid, facts, conversation, bool(superseded), stored_bytes)

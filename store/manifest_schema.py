@@ -6,8 +6,9 @@ what was said in its node is withheld by its author.
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from itertools import islice
+from operator import attrgetter
 from typing import Any, Final, Protocol
 
 import pyarrow as pa
@@ -19,6 +20,8 @@ from store.packs import FramePlace
 from store.parquet import storable_text
 
 count_max = int_json_max
+_FACT_NAMES: Final = tuple(field.name for field in fields(NodeFacts))
+_values_of: Final = attrgetter(*_FACT_NAMES)
 _batch_rows = 16_384  # rows turned into columns at once: bounds memory on a large local store
 
 _DIGEST: Final = pa.binary(32)
@@ -156,17 +159,20 @@ def _without_place(local_rows: Iterable[LocalRow]) -> Iterator[Row]:
 
 
 def _facts_columns(facts: list[NodeFacts]) -> dict[str, list[Any]]:
+    """By column, read row by row: one look at each node's facts, not one for each column."""
+    said = dict(zip(_FACT_NAMES, zip(*map(_values_of, facts), strict=True), strict=True))
     columns: dict[str, list[Any]] = {
-        "hash": [bytes.fromhex(fact.hash) for fact in facts],
-        "parent": [bytes.fromhex(fact.parent_hash) if fact.parent_hash else None for fact in facts],
-        "verified": [fact.hash_version is not None for fact in facts],
+        "hash": [bytes.fromhex(node_hash) for node_hash in said["hash"]],
+        "parent": [bytes.fromhex(parent) if parent else None for parent in said["parent_hash"]],
+        "verified": [version is not None for version in said["hash_version"]],
     }
     for name in ("hash_version", *_LABELS, "cost_source", "cost_table", "tools"):
-        columns[name] = [_label(getattr(fact, name)) for fact in facts]
+        cut = {text: _label(text) for text in set(said[name])}
+        columns[name] = [cut[text] for text in said[name]]
     for name in (*_TOKENS, "cost_usd_micro"):
-        columns[name] = [_count(getattr(fact, name)) for fact in facts]
+        columns[name] = list(map(_count, said[name]))
     for name in ("created_us", "tool_calls", "tool_errors", "git_activity"):
-        columns[name] = [getattr(fact, name) for fact in facts]
+        columns[name] = list(said[name])
     return columns
 
 
