@@ -30,17 +30,16 @@ OTHERS: Final = "others"
 _PERMILLE: Final = 1000
 # `day` counts from the first day of the previous period.
 _GROUPS: Final = """
-WITH dated AS (
-    SELECT used.*, spans.day, spans.current FROM {usage} AS used
+WITH within AS (FROM {usage} WHERE used_at >= ? AND used_at < ? AND (NOT ? OR team)), dated AS (
+    SELECT within.*, spans.day, spans.current FROM within
     -- A zone that moves across the date line skips a day: it has no length, and nothing is in it.
-    ASOF JOIN (FROM spans WHERE starts < ends) AS spans ON used.used_at >= spans.starts
-    WHERE used.used_at >= (SELECT min(starts) FROM spans) AND used.used_at < (SELECT max(ends) FROM spans) AND (NOT ? OR team)
+    ASOF JOIN (FROM spans WHERE starts < ends) AS spans ON within.used_at >= spans.starts
 )
 SELECT
     CASE WHEN grouping(day) = 0 THEN 'day' WHEN grouping(model) = 0 THEN 'model' WHEN grouping(project) = 0 THEN 'project'
         WHEN grouping(member) = 0 THEN 'member' ELSE 'whole' END AS kind,
     current, day, coalesce(model, project, lower(hex(member))) AS name,
-    list(DISTINCT lower(hex(member))) FILTER (member IS NOT NULL) AS members,
+    list(DISTINCT member) FILTER (member IS NOT NULL) AS members,
     coalesce(sum(withheld), 0), coalesce(sum(turns), 0), coalesce(sum(input_uncached), 0), coalesce(sum(cache_read), 0),
     coalesce(sum(cache_write), 0), coalesce(sum(output), 0), coalesce(sum(cost_usd_micro), 0),
     coalesce(sum(unpriced), 0), coalesce(sum(tool_calls), 0), coalesce(sum(tool_errors), 0)
@@ -191,7 +190,9 @@ def team_stats(
     spans = _Spans.of(ask)
     found = _Groups()
     with catalog.usage() as engine, engine.table("spans", spans.table()):
-        for row in engine.stream(_GROUPS.format(usage=usage_between(spans.starts)), [ask.team_only]):
+        for row in engine.stream(
+            _GROUPS.format(usage=usage_between(spans.starts)), [*spans.edges, ask.team_only]
+        ):
             found.take(row)
         [(undated,)] = engine.all(_UNDATED, [ask.team_only])
     publishing = found.add_told(told, spans) if ask.team_only and told is not None else None
@@ -239,6 +240,11 @@ class _Spans:
         )
 
     @property
+    def edges(self) -> tuple[datetime, datetime]:
+        """First moment of all, and the one after the last; naive UTC."""
+        return self.starts[0].replace(tzinfo=None), self.starts[-1].replace(tzinfo=None)
+
+    @property
     def periods(self) -> tuple[tuple[int, int], tuple[int, int]]:
         """The current period and the one before: from, up to; microseconds since 1970."""
         first, middle, after = (
@@ -260,7 +266,7 @@ class _Groups:
         kind, current, day, name, members, withheld, turns, *sums = row
         key = (kind, current, day if kind == "day" else name)
         self.uses[key] = Use(turns, Tokens(*sums[:4]), *sums[4:])
-        self.members[key] = set(members or ())
+        self.members[key] = {member.hex() for member in members or ()}
         if kind == "whole" and current:
             self.withheld = withheld
 
