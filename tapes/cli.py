@@ -248,6 +248,12 @@ COMMANDS: Final = (
         "tapes config set default-visibility.my-project team",
     ),
     _Command(
+        "config unset",
+        "config_unset",
+        "Take one setting out of the home's config.toml.",
+        "tapes config unset storage.proxy",
+    ),
+    _Command(
         "config list",
         "config_list",
         "Print all settings and where each comes from.",

@@ -10,7 +10,7 @@ from store.network import check_ca_bundle, check_ca_path, has_password
 from tapes.commands.context import Flags, begin, no_flags
 from tapes.config import Value
 
-_CONSEQUENCE: Final = {
+CONSEQUENCE: Final = {
     "off": "At the next sync what was published is taken back; who read it before has read it.",
     "totals": "From the next sync on, the team sees what your private sessions use per day and model; nothing that was said.",
     "by-project": "From the next sync on, the team sees what your private sessions use per day, model and project's name.",
@@ -19,6 +19,7 @@ _CONSEQUENCE: Final = {
     "team": "From the next sync on, the whole team can read these conversations, their earlier turns included.",
     "private": "Only what is pushed from now on is private; what the team has, it keeps.",
 }
+HAS_CONSEQUENCE: Final = ("default-visibility", "sync.content", "team.publish_stats")
 
 
 def config_set(
@@ -46,8 +47,8 @@ def config_set(
         run.out.answer("config-set", {"key": key, "value": now.shown, "origin": now.origin})
     else:
         run.out.say(f"{key} = {Value(key, value, 'file').shown}")
-    if key.startswith(("default-visibility", "sync.content", "team.publish_stats")):
-        run.out.say(_CONSEQUENCE[value])
+    if key.startswith(HAS_CONSEQUENCE):
+        run.out.say(CONSEQUENCE[value])
     return 0
 
 

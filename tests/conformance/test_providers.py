@@ -339,7 +339,7 @@ def forests(draw: st.DrawFn) -> list[list[Node]]:
     return puts
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(puts=forests())
 def test_all_providers_answer_alike(puts: list[list[Node]]) -> None:
     """Whatever is put in whatever pieces, the six methods answer the same everywhere."""

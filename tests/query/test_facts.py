@@ -98,7 +98,7 @@ def test_calls_failures_and_git_are_counted(tmp_path: Path) -> None:
     assert read.providers == ("p",)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.lists(st.none() | st.integers(0, 40), min_size=1, max_size=8))
 def test_durations_are_what_a_walk_says(
     tmp_path_factory: pytest.TempPathFactory, minutes: list[int | None]

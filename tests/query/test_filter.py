@@ -6,7 +6,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from crypto.errors import UsageError
@@ -201,7 +201,6 @@ def test_no_value_becomes_sql(word: str) -> None:
     assert all(value == like_pattern(word) for value in made.values)
 
 
-@settings(deadline=None)
 @given(words)
 def test_a_name_matches_itself(word: str) -> None:
     """Any project can be named, whatever signs are in it."""

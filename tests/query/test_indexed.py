@@ -38,7 +38,7 @@ def conversation(drawn: list[tuple[int, str, int]]) -> list[Node]:
     return nodes
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.lists(turns, min_size=3, max_size=30), st.integers(1, 4), st.integers(0, 6), st.integers(1, 5))
 def test_an_answer_that_stopped_early_is_the_whole_answer(
     drawn: list[tuple[int, str, int]], limit: int, counted: int, step: int
@@ -69,7 +69,6 @@ def test_matches_beyond_the_count_are_said(tmp_path: Path, monkeypatch: pytest.M
                 assert (exact.sessions, exact.matches, exact.more) == (1, 4, False)
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.integers(-1, 19), max_size=20).map(lambda p: [q if q < len(p) else nowhere for q in p]),
     st.integers(0, 2**31 - 1),

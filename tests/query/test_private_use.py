@@ -43,7 +43,7 @@ commits = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(commits)
 def test_what_the_team_has_and_what_is_told_count_each_call_once(made: list[Commit]) -> None:
     """For any history: the calls Ben counts in the team space, and those Ana tells, are the calls of both, none twice."""

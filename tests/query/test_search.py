@@ -70,7 +70,7 @@ def local(tmp_path: Path) -> Iterator[LocalStore]:
         yield opened
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(
     st.lists(texts, min_size=1, max_size=6, unique=True),
     st.lists(st.lists(terms, min_size=1, max_size=5).map(" ".join), min_size=4, max_size=8),
@@ -177,7 +177,7 @@ SPOKEN = [
 ]
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(
     st.permutations(SPOKEN),
     st.sampled_from(["kite", "tail", "kite OR tail", "ta* kite", "kite -tail", '"a tail"']),

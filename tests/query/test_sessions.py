@@ -41,7 +41,7 @@ commits = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(commits, st.lists(said, max_size=5, unique_by=lambda row: row.node))
 def test_any_rows_give_the_sessions_they_ought_to(committed: list[Commit], own: list[Said]) -> None:
     """Forks, gaps, circles, rivals for a node and for a model call: every field and total is what a plain fold says."""
@@ -51,7 +51,7 @@ def test_any_rows_give_the_sessions_they_ought_to(committed: list[Commit], own: 
     assert expected(committed, own) == {**listed, "sessions": list(listed["sessions"])}
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(commits, st.randoms(use_true_random=False))
 def test_how_rows_are_cut_into_manifests_does_not_matter(committed: list[Commit], random: object) -> None:
     """One manifest or many of one row each: the same answer, and the same again when asked twice."""

@@ -108,7 +108,7 @@ COMMITS = st.lists(
 
 
 @given(commits=COMMITS, days=st.integers(1, 4), team=st.booleans())
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_all_numbers_are_those_of_a_slow_fold(commits: list[Commit], days: int, team: bool) -> None:  # noqa: FBT001 - drawn
     """Both periods, every day, model, project and member: the sums of counted nodes, whatever was forked, replayed or undated."""
     ask = ask_at(START, days, team_only=team, by_member=True)
@@ -140,7 +140,7 @@ def test_all_numbers_are_those_of_a_slow_fold(commits: list[Commit], days: int, 
 
 
 @given(commits=COMMITS, days=st.integers(1, 4))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_quarters_of_an_hour_and_rows_give_the_same(commits: list[Commit], days: int) -> None:
     """Whether the rollup is asked or every row: equal dashboards."""
     ask = ask_at(START, days, by_member=True)

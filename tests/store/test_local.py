@@ -74,7 +74,7 @@ def test_adding_again_changes_nothing(store: LocalStore) -> None:
     assert store.last_change() == 2
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=15, deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=15)
 @given(several=st.lists(nodes(), min_size=1, max_size=8, unique_by=lambda node: node.hash), data=st.data())
 def test_batches_make_no_difference(
     tmp_path_factory: pytest.TempPathFactory, several: list[Node], data: st.DataObject

@@ -84,6 +84,7 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     given["storage set-provider"] = ada.json("storage", "set-provider", "hybrid")
     given["config set"] = ada.json("config", "set", "default-visibility", "team")
     given["config get"] = ada.json("config", "get", "default-visibility")
+    given["config unset"] = ada.json("config", "unset", "storage.region")
     given["config list"] = ada.json("config", "list")
     given["team create"] = ada.json("team", "create", "Engine")
     given["dry run"] = ada.json("storage", "sync", "--dry-run")

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from crypto.errors import UsageError
 from tapes.config import SETTINGS, Config, config_path
+from tests.command_line import Person
 
 _SENSIBLE = {
     "storage.sync_interval": "15m",
@@ -142,3 +143,18 @@ def test_the_go_tools_file_is_left_alone(tmp_path: Path) -> None:
 
     assert "never" == Config(config_path(tmp_path), {}).text("ui.color")
     assert theirs == (tmp_path / "config.toml").read_text()
+
+
+def test_a_setting_taken_out_follows_the_default_again(tmp_path: Path) -> None:
+    """`config unset` gives the default back, says what that means for the team, and refuses a key that is none."""
+    ada = Person(tmp_path / "ada")
+    ada.ok("config", "set", "sync.content.demo", "metadata")
+    told = ada.tapes("config", "unset", "sync.content.demo")
+
+    assert (0, "") == (told.code, told.out)
+    assert "sync.content.demo = full (default)" in told.err
+    assert "From the next sync on, what was said goes along" in told.err
+    assert "demo" not in (ada.home / "config.toml").read_text()
+    wrong = ada.tapes("config", "unset", "sync.contents")
+    assert 2 == wrong.code
+    assert "sync.content" in wrong.err
