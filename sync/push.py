@@ -111,6 +111,7 @@ class Pusher:
             and self._anything(kind, space)
             and (space is None or self._readable_by_others(space))
         ):
+            self._require_enactable()
             try:
                 self.client.commit(self._draft_private_epoch)
             except _Overtaken:
@@ -158,6 +159,7 @@ class Pusher:
         """Seal, upload and commit one run; again from the start, with what is still lacking, if the log overtook it."""
         squatted = 0
         while run:
+            self._require_enactable()
             try:
                 batch = self._upload(run, space)
                 committed = self.client.commit(lambda context, b=batch: self._draft(context, b))  # type: ignore[misc]
@@ -175,6 +177,15 @@ class Pusher:
             if committed is not None:
                 self._count(batch, committed.lost_races)
             return
+
+    def _require_enactable(self) -> None:
+        """SealBroken when somebody's wish asks for an epoch that this device cannot start, as its own key is junk.
+
+        Until another device has, every commit of ours is void: going on would seal and upload the same batch without end.
+        """
+        roster = self.client.require_membership()
+        if roster.rotation_due:
+            self.client.keychain.newest(roster, roster.team_space)
 
     def _upload(self, run: Run, space: bytes) -> Batch:
         """Seal and upload everything of one commit but its manifest."""

@@ -18,6 +18,7 @@ from sync.drafts import Content, draft, new_epoch
 from sync.keychain import Keychain
 from sync.membership import create_team
 from sync.recovery import recover
+from sync.rights import leave
 from sync.roster import Wanted
 from sync.verify import verify
 from tests.actors import client, joined, person
@@ -223,3 +224,18 @@ def test_a_thief_of_a_device_does_not_brick_the_private_space(tmp_path: Path) ->
 
     assert 2 == laptop.provider.sync().pushed_nodes
     assert 12 == len(laptop.pulled())
+
+
+def test_who_was_given_junk_does_not_push_in_circles_when_somebody_leaves(team: Team) -> None:
+    """Ana cannot enact Ben's wish to go, as her key is junk: her sync of private turns says so and ends, whatever is to go out."""
+    victim = team.ana.client.identity.device.public.x25519
+    hostile_epoch(team.eve.client, {victim: junk_wrap(team, victim)})
+    leave(team.ben.client)
+    team.ana.provider.put(conversation("for ana alone", 2, "secret"))
+    stored = len(list(team.store.list("")))
+    with pytest.raises(SealBroken):
+        team.ana.provider.sync()
+
+    assert stored == len(list(team.store.list("")))
+    team.eve.provider.sync()  # her next write starts the epoch without Ben, and with a key for Ana
+    assert 2 == team.ana.provider.sync().pushed_nodes

@@ -26,6 +26,7 @@ def test_any_history_leaves_one_log_and_everybody_their_nodes(monkeypatch: pytes
 
 
 @pytest.mark.long
+@pytest.mark.timeout(3600)
 def test_many_long_histories(monkeypatch: pytest.MonkeyPatch) -> None:
     """As above, for minutes."""
     impatient(monkeypatch.setitem)
