@@ -22,10 +22,11 @@ class BucketNodes:
 
     def __init__(self, client: Client) -> None:
         self._client = client
-        self._index = NodeIndex()
+        self._index = self._no_index()
         self._taken: list[tuple[int, str]] = []  # manifests in the index: (slot, digest), in log order
         self._opened: OrderedDict[bytes, ReadFrame] = OrderedDict()  # by the frame's SHA-256
         self._broken: list[VerificationFailed] = []
+        self._lost: dict[tuple[int, str], VerificationFailed] = {}  # taken in before, and not to be had now
         self._has_looked = False
 
     def close(self) -> None:
@@ -45,6 +46,8 @@ class BucketNodes:
                 client.missed.clear()
                 apply_manifests(client, pulled)
         self._broken = pulled.broken
+        if self._lost:
+            self._forget()  # they may be there again
         return pulled
 
     def has(self, node_hash: str) -> bool:
@@ -65,14 +68,14 @@ class BucketNodes:
 
     def get(self, node_hash: str) -> Node | None:
         """The node, or None. TapesError where only metadata was pushed; VerificationFailed for what was lost or altered."""
-        at = self.find(node_hash)
-        if at is None:
+        rows = self._rows(node_hash)
+        if not rows:
             self.look()
-            at = self.find(node_hash)
-        if at is None:
+            rows = self._rows(node_hash)
+        if not rows:
             self._absent()
             return None
-        return self._read(at)
+        return self._read_first(rows)
 
     def ancestry(self, node_hash: str) -> list[Node]:
         """The node first, its root last; a parent that is not there ends the list, and so does a cycle."""
@@ -86,8 +89,8 @@ class BucketNodes:
     def leaves(self) -> list[str]:
         """Hashes of nodes that no other node builds on, in order, as of now."""
         self.look()
-        self._absent()
         self._catch_up()
+        self._absent()
         return self._index.leaves()
 
     def find(self, node_hash: str) -> NodeAt | None:
@@ -97,30 +100,66 @@ class BucketNodes:
         self._catch_up()
         return self._index.find(node_hash)
 
+    def conversation_of(self, node_hash: str) -> str | None:
+        """The conversation of a node, as this member committed it where it did."""
+        if not self.knows(node_hash):
+            return None
+        self._catch_up()
+        return self._index.conversation_of(node_hash)
+
+    def _rows(self, node_hash: str) -> list[NodeAt]:
+        if not self.knows(node_hash):
+            return []
+        self._catch_up()
+        return self._index.rows(node_hash)
+
     def project_of(self, conversation: str) -> str | None:
-        """The project that decides who reads a conversation."""
+        """The project by which this member decided who reads a conversation."""
         self._catch_up()
         return self._index.project_of(conversation)
 
     def _absent(self) -> bool:
-        """False; but nobody may say "absent" while a manifest that the log names cannot be read."""
-        if self._broken:
-            raise self._broken[0]
+        """False; but nobody may say "absent" while a manifest that the log names cannot be read, and nobody gave it up."""
+        given_up = self._client.roster.given_up
+        for broken in (*self._broken, *self._lost.values()):
+            if broken.obj not in given_up:
+                raise broken
         return False
 
     def _catch_up(self) -> None:
-        """Bring the index up to what the replica has taken in."""
+        """Bring the index up to what the replica has taken in. What the bucket lost since is passed over: nobody waits for it."""
+        if self._client.replica.applied_count() == len(self._taken):
+            return  # what was taken in once stays so
         applied = self._client.replica.manifests("applied")
         keys = [_key(pending) for pending in applied]
         if (
             keys[: len(self._taken)] != self._taken
         ):  # an earlier one became readable: ranks depend on the order
-            self._index.close()
-            self._index, self._taken = NodeIndex(), []
+            self._forget()
         for pending in applied[len(self._taken) :]:
             member = self._client.roster.devices[pending.device].member
-            self._index.take(pending, member, open_kept(self._client, pending))
+            try:
+                self._index.take(pending, member, open_kept(self._client, pending))
+            except VerificationFailed as broken:
+                self._lost[_key(pending)] = broken
             self._taken.append(_key(pending))
+
+    def _forget(self) -> None:
+        self._index.close()
+        self._index, self._taken, self._lost = self._no_index(), [], {}
+
+    def _no_index(self) -> NodeIndex:
+        return NodeIndex(self._client.identity.member_id)
+
+    def _read_first(self, rows: list[NodeAt]) -> Node:
+        """The node by the first row that tells the truth: whoever names a hash first, over other bytes or none, hides nothing."""
+        lie: VerificationFailed | None = None
+        for at in rows:
+            try:
+                return self._read(at)
+            except VerificationFailed as broken:
+                lie = lie or broken
+        raise lie or TapesError(f"node {rows[0].hash} has no row")
 
     def _read(self, at: NodeAt) -> Node:
         if at.frame is None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Final
 
-from crypto.errors import PartialFailure, UsageError
+from crypto.errors import PartialFailure, UsageError, VerificationFailed
 from store.nodes import Node
 from sync.bucket_nodes import BucketNodes
 from sync.client import Client
@@ -32,6 +32,9 @@ class Intake:
     commits: int = 0
     skipped: list[tuple[str, str]] = field(default_factory=list)  # (node hash, why no bucket takes it)
     notices: list[str] = field(default_factory=list)
+    broken: list[VerificationFailed] = field(
+        default_factory=list
+    )  # objects that cannot be had: no commit waits for them
 
 
 class CloudProvider:
@@ -54,7 +57,10 @@ class CloudProvider:
         self._beneath = _Beneath(client, self._nodes, visibility)
 
     def put(self, nodes: Iterable[Node]) -> None:
-        """See Provider. Durable when it returns. PartialFailure names nodes too large for any bucket: they are nowhere."""
+        """See Provider. Durable when it returns. PartialFailure names nodes too large for any bucket: they are nowhere.
+
+        VerificationFailed, once all is committed, names an object of the team that cannot be had.
+        """
         with self.intake() as intake:
             remaining = iter(nodes)
             while some := list(islice(remaining, _nodes_at_once)):
@@ -64,6 +70,8 @@ class CloudProvider:
                 f"{len(intake.skipped)} turns are too large for the bucket and were not kept",
                 [f"{node_hash}  {reason}" for node_hash, reason in intake.skipped],
             )
+        if intake.broken:
+            raise intake.broken[0]
 
     @contextmanager
     def intake(self, progress: ProgressSeen | None = None) -> Iterator[Intake]:
@@ -144,13 +152,14 @@ class CloudProvider:
         """Push what is staged. A kill in here leaves what a kill of any push leaves; its nodes are still where they came from."""
         self._require_content(intake.store)
         report = self._over(intake.store).sync(progress=progress)
-        if report.broken:
-            raise report.broken[0]
         intake.store.let_go()
         intake.pushed_nodes += report.pushed_nodes
         intake.commits += report.pushed_commits
         intake.skipped = report.skipped
         intake.notices += [notice for notice in report.notices if notice not in intake.notices]
+        # What others wrote or the bucket lost stops no push: else one missing object would end every import at its first commit.
+        named = {broken.obj for broken in intake.broken}
+        intake.broken += [broken for broken in report.broken if broken.obj not in named]
 
     def _require_content(self, store: StagingStore) -> None:
         """UsageError for turns whose text must not leave the device: there is no device here that could keep it."""
@@ -178,8 +187,7 @@ class _Beneath:
         return self.nodes.get(node_hash)
 
     def conversation_of(self, node_hash: str) -> str | None:
-        at = self.nodes.find(node_hash)
-        return at.conversation if at is not None else None
+        return self.nodes.conversation_of(node_hash)
 
     def project_of(self, conversation: str) -> str | None:
         return self.nodes.project_of(conversation)

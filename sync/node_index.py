@@ -2,7 +2,7 @@
 
 Of several rows of a node the one counts that is shown everywhere (DESIGN §4 "Metadata"): of the member who committed the node
 first the largest output, then the later commit; a row without bytes never stands before one that has them,
-and bytes of another member count only where the hash proves them.
+and bytes of another member count only where the hash proves them. Where the bytes are not what that row says, the next one's are.
 """
 
 import re
@@ -17,17 +17,22 @@ from sync.replica import PendingManifest
 
 _SCHEMA: Final = """
 CREATE TABLE nodes (
-    hash BLOB PRIMARY KEY, parent BLOB, conversation BLOB NOT NULL, verified INTEGER NOT NULL,
-    first_member BLOB NOT NULL, by_first INTEGER NOT NULL, output INTEGER NOT NULL, frame INTEGER, place INTEGER
-) STRICT, WITHOUT ROWID
+    arrival INTEGER PRIMARY KEY, hash BLOB NOT NULL, parent BLOB, conversation BLOB NOT NULL, verified INTEGER NOT NULL,
+    member BLOB NOT NULL, output INTEGER NOT NULL, frame INTEGER, place INTEGER
+) STRICT;
+CREATE INDEX nodes_hash ON nodes (hash);
 """
 _INSERT: Final = """
-INSERT INTO nodes VALUES (?, ?, ?, ?, ?, 1, ?, ?, ?) ON CONFLICT DO UPDATE SET
-    parent = excluded.parent, conversation = excluded.conversation, verified = excluded.verified,
-    by_first = excluded.first_member = first_member, output = excluded.output,
-    frame = excluded.frame, place = excluded.place
-WHERE excluded.frame IS NOT NULL AND (excluded.first_member = first_member OR excluded.verified) AND (
-    frame IS NULL OR (excluded.first_member = first_member, excluded.output) >= (by_first, output)
+INSERT INTO nodes (hash, parent, conversation, verified, member, output, frame, place) VALUES (?,?,?,?,?,?,?,?)
+"""
+_RANKED: Final = """
+WITH named AS (
+    SELECT *, member = first_value(member) OVER (PARTITION BY hash ORDER BY arrival) AS by_first FROM nodes
+), ranked AS (
+    SELECT *, frame IS NOT NULL AND (by_first OR verified) AS has_bytes, row_number() OVER (
+        PARTITION BY hash
+        ORDER BY frame IS NOT NULL AND (by_first OR verified) DESC, by_first DESC, output DESC, arrival DESC
+    ) AS rank FROM named
 )
 """
 _is_hash = re.compile(r"[0-9a-f]{64}").fullmatch
@@ -56,11 +61,12 @@ class NodeAt:
 
 
 class NodeIndex:
-    """Give it manifests in log order."""
+    """Give it manifests in log order. `me`: who reads; what conversation a node is of, and whose, is never others' word alone."""
 
-    def __init__(self) -> None:
+    def __init__(self, me: bytes) -> None:
+        self._me = me
         self._db = open_in_memory()
-        self._db.execute(_SCHEMA)
+        self._db.executescript(_SCHEMA)
         self._frames: list[FrameOf] = []
         self._projects: dict[bytes, str] = {}  # by conversation
 
@@ -77,7 +83,7 @@ class NodeIndex:
             frame = self._frame(pending, frames, place)
             known_output = -1 if output is None else output
             rows.append((node, parent, conversation, verified, member, known_output, frame, place[-1]))
-            if project is not None:
+            if project is not None and member == self._me:
                 self._projects.setdefault(conversation, project)
         self._db.execute("BEGIN")
         self._db.executemany(_INSERT, rows)
@@ -85,31 +91,46 @@ class NodeIndex:
 
     def find(self, node_hash: str) -> NodeAt | None:
         """The row that counts, or None."""
-        query = "SELECT parent, conversation, verified, frame, place FROM nodes WHERE hash = ?"
-        row = self._db.execute(query, (digest_of(node_hash),)).fetchone()
-        if row is None:
-            return None
-        parent, conversation, verified, frame, index = row
-        return NodeAt(
-            node_hash,
-            parent and parent.hex(),
-            conversation.hex(),
-            bool(verified),
-            self._frames[frame] if frame is not None else None,
-            index or 0,
-        )
+        return next(iter(self.rows(node_hash)), None)
+
+    def rows(self, node_hash: str) -> list[NodeAt]:
+        """The row that counts, and after it those whose bytes may be asked for where its own are not the node's."""
+        query = f"""{_RANKED}
+            SELECT parent, conversation, verified, frame, place FROM ranked
+            WHERE hash = ? AND (rank = 1 OR has_bytes) ORDER BY rank
+        """  # noqa: S608 - a constant
+        return [
+            NodeAt(
+                node_hash,
+                parent and parent.hex(),
+                conversation.hex(),
+                bool(verified),
+                self._frames[frame] if frame is not None else None,
+                index or 0,
+            )
+            for parent, conversation, verified, frame, index in self._db.execute(
+                query, (digest_of(node_hash),)
+            )
+        ]
+
+    def conversation_of(self, node_hash: str) -> str | None:
+        """The conversation of a node: as this member committed it, else as the first who did says."""
+        query = "SELECT conversation FROM nodes WHERE hash = ? ORDER BY member = ? DESC, arrival LIMIT 1"
+        row = self._db.execute(query, (digest_of(node_hash), self._me)).fetchone()
+        return row[0].hex() if row is not None else None
 
     def project_of(self, conversation: str) -> str | None:
-        """The project of a conversation: of its first row that names one."""
+        """The project that this member gave a conversation: of its first row that names one.
+
+        Others' rows do not count: sessions of two members may begin with the same words, and be meant for different readers.
+        """
         return self._projects.get(digest_of(conversation))
 
     def leaves(self) -> list[str]:
         """Hashes of nodes that no other node builds on, in order."""
-        self._db.execute("CREATE INDEX IF NOT EXISTS nodes_parent ON nodes (parent)")
-        query = """
-            SELECT hash FROM nodes WHERE NOT EXISTS (SELECT 1 FROM nodes AS child WHERE child.parent = nodes.hash)
-            ORDER BY hash
-        """
+        query = f"""{_RANKED}, chosen AS MATERIALIZED (SELECT hash, parent FROM ranked WHERE rank = 1)
+            SELECT hash FROM chosen WHERE hash NOT IN (SELECT parent FROM chosen WHERE parent IS NOT NULL) ORDER BY hash
+        """  # noqa: S608 - a constant
         return [node_hash.hex() for (node_hash,) in self._db.execute(query)]
 
     def _frame(

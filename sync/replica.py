@@ -365,6 +365,12 @@ class Replica:
         rows = self._db.execute(f"{_MANIFEST} WHERE state = ? ORDER BY seq, sha256", (state,))
         return [_pending_manifest(row) for row in rows]
 
+    def applied_count(self) -> int:
+        """How many manifests were taken in, each naming counted; it never falls."""
+        query = "SELECT count(*) FROM manifests WHERE state = 'applied'"
+        count: int = self._db.execute(query).fetchone()[0]
+        return count
+
     def published(self) -> list[PublishedObject]:
         """Objects of published stats, in log order."""
         rows = self._db.execute(

@@ -32,13 +32,16 @@ NO_BUCKET_HINT = "tapes storage configure --bucket s3://bucket/prefix (or file:/
 
 @dataclass(slots=True)
 class Taken:
-    """Where an import puts its turns, and at the end those that no bucket takes: (hash, why)."""
+    """Where an import puts its turns; at the end, those that no bucket takes, and objects that the bucket lost."""
 
     store: LocalStore
-    skipped: list[tuple[str, str]] = field(default_factory=list)
+    skipped: list[tuple[str, str]] = field(default_factory=list)  # (hash, why)
+    broken: list[VerificationFailed] = field(default_factory=list)
 
     def judge(self) -> None:
-        """PartialFailure for turns that were not kept; to be called once the rest was reported."""
+        """VerificationFailed for what cannot be had, else PartialFailure for turns not kept; once the rest was reported."""
+        if self.broken:
+            raise self.broken[0]
         if self.skipped:
             raise PartialFailure(
                 f"{len(self.skipped)} turns are too large for the bucket and were not kept",
@@ -146,9 +149,10 @@ class Desk:
         with self.cloud.intake(progress) as intake:
             taken = Taken(intake.store)
             yield taken
-        taken.skipped = intake.skipped
-        for notice in intake.notices:
-            self.run.out.warn(notice)
+        taken.skipped, taken.broken = intake.skipped, intake.broken
+        remarks = [*intake.notices, *(broken.message for broken in intake.broken[1:])]
+        for remark in remarks:
+            self.run.out.warn(remark)
 
     def source(self, *, repriced: bool = True) -> Source:
         """All sessions: this device's own and, when there is a team, what was pulled; of the cloud, as it is now.

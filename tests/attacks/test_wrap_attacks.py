@@ -227,7 +227,7 @@ def test_a_thief_of_a_device_does_not_brick_the_private_space(tmp_path: Path) ->
 
 
 def test_who_was_given_junk_does_not_push_in_circles_when_somebody_leaves(team: Team) -> None:
-    """Ana cannot enact Ben's wish to go, as her key is junk: her sync of private turns says so and ends, whatever is to go out."""
+    """Ana cannot enact Ben's wish to go, as her key is junk: her sync of private turns says so and ends."""
     victim = team.ana.client.identity.device.public.x25519
     hostile_epoch(team.eve.client, {victim: junk_wrap(team, victim)})
     leave(team.ben.client)

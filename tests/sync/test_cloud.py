@@ -10,6 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crypto.errors import KeyNeeded, PartialFailure, TapesError, UsageError, VerificationFailed
+from query.sessions import list_sessions
+from query.source import open_source
 from store import limits
 from store.blobs import BlobStore
 from store.directory import DirectoryStore
@@ -20,6 +22,7 @@ from store.nodes import Node
 from sync import outbox
 from sync.client import Client, ClientPaths
 from sync.cloud import CloudProvider
+from sync.giving_up import give_up
 from sync.node_index import NodeAt, NodeIndex
 from sync.outbox import ContentLevel, SpaceKind
 from sync.pull import applied_manifests
@@ -27,6 +30,8 @@ from sync.push import space_of
 from sync.shelves import MemoryShelf
 from sync.verify import verify
 from tests.actors import founded, joined, person
+from tests.attacks.hostile import lying_push
+from tests.faults.worlds import hurried
 from tests.laptops import Laptop, conversation, turn
 
 
@@ -253,7 +258,7 @@ def test_the_index_shows_the_first_members_best_row(ana: Ana) -> None:
     mine, other = b"a" * 32, b"b" * 32
 
     def chosen(*taken: tuple[bytes, object]) -> object:
-        index = NodeIndex()
+        index = NodeIndex(mine)
         for member, manifest in taken:
             index.take(first if manifest is small else second, member, manifest)  # type: ignore[arg-type]
         at = index.find(node)
@@ -338,3 +343,74 @@ def test_a_memory_shelf_keeps_the_newest_within_its_bound(
         assert all(found in (None, said[digest]) for digest, found in kept.items())
         assert sum(len(found) for found in kept.values() if found is not None) <= bytes_max
         assert (len(data) <= bytes_max) == shelf.has(str(name))
+
+
+def test_a_manifest_that_nobody_has_stops_no_put(ana: Ana, tmp_path: Path) -> None:
+    """Another's manifest is gone: a put longer than staging is committed whole, and only then is the loss said."""
+    ben = Laptop(joined(ana.client(), ana.bucket, tmp_path / "ben"), tmp_path / "ben")
+    ben.provider.put(conversation("from ben", 2))
+    ben.provider.sync()
+    [lost] = ana.bucket.list("manifests/")
+    ana.bucket.delete(lost.name)
+    nodes = conversation("mine", 40)
+    with ana.cloud(batch_bytes=4_000).intake() as intake:
+        for node in nodes:
+            intake.store.add([node])
+
+    assert intake.commits > 3
+    assert [lost.name] == [broken.obj for broken in intake.broken]
+    assert hashes(nodes) == ana.rows("team")
+
+
+def test_a_manifest_lost_after_it_was_taken_in_is_passed_over(ana: Ana, tmp_path: Path) -> None:
+    """What is left can be read and written; nothing is called absent until the loss was given up, and then it may be."""
+    theirs, mine = conversation("from ben", 2), conversation("mine", 2)
+    ben = Laptop(joined(ana.client(), ana.bucket, tmp_path / "ben"), tmp_path / "ben")
+    ben.provider.put(theirs)
+    ben.provider.sync()
+    [lost] = ana.bucket.list("manifests/")
+    ana.cloud().put(mine)
+    data = ana.bucket.get(lost.name)
+    ana.bucket.delete(lost.name)
+    cloud = ana.cloud()
+
+    assert mine[0] == cloud.get(mine[0].hash)
+    cloud.put([turn("goes on", mine[-1])])
+    questions: list[Callable[[], object]] = [lambda: cloud.get(theirs[0].hash), lambda: list(cloud.leaves())]
+    for question in questions:
+        with pytest.raises(VerificationFailed, match="missing"):
+            question()
+
+    give_up(ana.client(), [lost.name])
+    assert 1 == len(list(cloud.leaves()))
+    assert [] == cloud.sync().broken
+    with open_source(None, ana.client()) as source:
+        assert 3 == list_sessions(source).totals.nodes
+    ana.bucket.put_if_absent(lost.name, data)
+    assert theirs[0] == ana.cloud().get(theirs[0].hash)
+
+
+def test_who_reads_a_conversation_is_not_for_others_to_say(ana: Ana, tmp_path: Path) -> None:
+    """Ben's own session begins with the same words, in a project of his: Ana's stays where hers is meant to be."""
+    ben = Laptop(joined(ana.client(), ana.bucket, tmp_path / "ben"), tmp_path / "ben")
+    first = turn("hi", None, project="secret")
+    ben.provider.put([turn("hi", None, project="open")])
+    ben.provider.sync()
+    second = turn("what nobody else may read", first, project="secret")
+    ana.cloud().put([first])
+    ana.cloud().put([second])
+
+    assert [] == ana.rows("team")[1:]
+    assert [first.hash, second.hash] == ana.rows("private")
+
+
+def test_a_row_that_lies_does_not_hide_the_true_one(ana: Ana, tmp_path: Path) -> None:
+    """Eve names Ana's node first, over other bytes: Ana's own row is the one that is read."""
+    nodes = conversation("mine", 2)
+    eve = Laptop(hurried(joined(ana.client(), ana.bucket, tmp_path / "eve")), tmp_path / "eve")
+    lying_push(eve, nodes, stored=lambda _hash, data: data.replace(b"mine", b"hers"))
+    ana.cloud().put(nodes)
+    cloud = ana.cloud()
+
+    assert nodes == [cloud.get(node.hash) for node in nodes]
+    assert list(reversed(nodes)) == cloud.ancestry(nodes[-1].hash)
