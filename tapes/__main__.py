@@ -9,7 +9,7 @@ _PR_SET_DUMPABLE = 4
 def main() -> int:
     """Run one command; the exit code (DESIGN §9)."""
     try:
-        _keep_secrets_in()
+        keep_secrets_in()
         from tapes.cli import run  # noqa: PLC0415 - inside the try: Ctrl-C while importing is no traceback either
         from tapes.interrupts import listen  # noqa: PLC0415 - as above
 
@@ -20,7 +20,7 @@ def main() -> int:
         return 130
 
 
-def _keep_secrets_in() -> None:
+def keep_secrets_in() -> None:
     """No core file and no debugger of the same user sees keys in memory; new files are for their owner only."""
     os.umask(0o077)
     if sys.platform == "win32":

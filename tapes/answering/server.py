@@ -20,6 +20,7 @@ from typing import Final
 
 from pydantic import ValidationError
 
+from tapes.__main__ import keep_secrets_in
 from tapes.answering.protocol import (
     Question,
     Reply,
@@ -176,6 +177,7 @@ class Server:
 
 def serve_home() -> int:
     """Serve this home until standard input ends; the exit code."""
+    keep_secrets_in()  # it holds what a command holds, and for longer
     path = current_home().answering
     if len(os.fsencode(path)) > path_bytes_max:
         sys.stderr.write(f"{path}: too long for a socket's name; commands do their work themselves\n")

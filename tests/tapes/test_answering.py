@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -216,6 +217,8 @@ def test_it_is_for_its_own_user_and_ends_with_its_parent(
 ) -> None:
     """The socket is 0600, the kernel says who is at the other end, and nothing is left when the parent goes."""
     assert 0o600 == resident.socket.stat().st_mode & 0o777
+    limits = Path(f"/proc/{resident.process.pid}/limits").read_text()
+    assert re.search(r"Max core file size +0 +0 ", limits)  # what it holds must not lie about after a crash
     with socket.socket(socket.AF_UNIX) as peer:
         peer.connect(str(resident.socket))
         assert is_same_user(peer)
