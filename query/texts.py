@@ -19,6 +19,7 @@ from store.names import object_name
 from store.node_parse import node_from_bytes
 from store.texts import searchable_text
 
+kept_chars_max = 32 * 1024 * 1024
 _PACKS = "SELECT DISTINCT origin, pack FROM stored JOIN wanted USING (hash) ORDER BY origin, pack"
 _PLACES = (
     f"SELECT hash, {PLACE} FROM stored JOIN wanted USING (hash)"  # noqa: S608 - a constant
@@ -29,16 +30,44 @@ _Placed = list[tuple[bytes, Place]]
 
 
 @dataclass(slots=True)
+class Kept:
+    """Texts that were read lately, for a process that is asked again: a snippet is cut out of a frame of a megabyte."""
+
+    by_hash: dict[bytes, str] = field(default_factory=dict)
+    chars: int = 0
+
+    def put(self, node_hash: bytes, text: str) -> None:
+        """Keep one more; when there is too much, begin anew."""
+        if self.chars + len(text) > kept_chars_max:
+            self.by_hash.clear()
+            self.chars = 0
+        if len(text) <= kept_chars_max and node_hash not in self.by_hash:
+            self.by_hash[node_hash] = text
+            self.chars += len(text)
+
+
+@dataclass(slots=True)
 class Texts:
     """Reads texts. `unread`: what could not be read and why; those turns are not searched, which answers must say."""
 
     source: Source
     unread: dict[str, TapesError] = field(default_factory=dict)  # by the pack's name
+    kept: Kept | None = None
     _away: StoreError | None = None
     _wordless: int | None = None
 
     def every(self, wanted: set[bytes]) -> Iterator[tuple[bytes, str]]:
         """(hash, text) of the wanted nodes, each at most once; a node in which nothing was said is left out."""
+        if self.kept is None:
+            yield from self._read(wanted)
+            return
+        here = {node_hash: self.kept.by_hash[node_hash] for node_hash in wanted & self.kept.by_hash.keys()}
+        yield from here.items()
+        for node_hash, text in self._read(wanted - here.keys()):
+            self.kept.put(node_hash, text)
+            yield node_hash, text
+
+    def _read(self, wanted: set[bytes]) -> Iterator[tuple[bytes, str]]:
         left = set(wanted)
         for node_hash, text in self.of_local(wanted):
             left.discard(node_hash)

@@ -23,7 +23,7 @@ from query.search import Answer, Asked, search
 from query.sessions import totals
 from query.source import Source
 from query.stats import Ask, TeamStats, team_stats
-from query.texts import Texts
+from query.texts import Kept, Texts
 from store.local import local_store_path
 from tapes.answering.protocol import Question, Reply, spoken_version
 from tapes.commands.context import Flags, begin
@@ -62,7 +62,7 @@ class Known:
             raise Refused("a home that keeps nothing")
         self.standing = standing_of(desk)
         self.source: Source = desk.source()
-        self.catalog = Catalog(self.source)
+        self.catalog, self.texts = Catalog(self.source), Kept()
         self.names = names_of(self.source.client)
         texts = Texts(self.source)
         self.index: WordIndex = self._closing.enter_context(
@@ -84,7 +84,7 @@ class Known:
     def answer(self, question: Question) -> Reply:
         """The answer. A TapesError where a command would raise one."""
         clock = Clock(question.now.astimezone(UTC), ZoneInfo(question.zone) if question.zone else None)
-        texts = Texts(self.source)
+        texts = Texts(self.source, kept=self.texts)
         made = _ANSWERS[question.about](self, question, clock, texts)
         unread = {name: problem.message for name, problem in texts.unread.items()}
         return Reply(version=spoken_version(), answer=made, names=self.names, unread=unread)

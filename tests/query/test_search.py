@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import query.texts
 from crypto.errors import UsageError
+from query.texts import Kept
 from query.tokenize import normal
 from query.transcript import load
 from store.local import LocalStore
@@ -402,3 +404,29 @@ def test_a_member_cannot_put_words_into_a_turn(
             assert (desk.search("scandal").matches, desk.search("harmless").matches) == (0, 1)
             assert all(name.startswith("packs/") for name in desk.texts.unread)
             assert len(desk.texts.unread) == 1
+
+
+def test_kept_texts_are_not_read_again_and_stay_few(
+    local: LocalStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second search reads nothing; what is kept is bounded; the answers are those of a search that keeps nothing."""
+    monkeypatch.setattr(query.texts, "kept_chars_max", 60)
+    local.add(talk([f"kite number {number}" for number in range(9)]))
+    reads: list[str] = []
+    plain_get = LocalStore.get_bytes
+
+    def noted_get(self: LocalStore, name: str) -> bytes | None:
+        reads.append(name)
+        return plain_get(self, name)
+
+    monkeypatch.setattr(LocalStore, "get_bytes", noted_get)
+    with asking(local, None, tmp_path / "i.db") as desk:
+        expected = desk.search("kite")
+        desk.texts.kept = Kept()
+        first, read = desk.search("kite"), len(reads)
+        second = desk.search("kite")
+
+        assert len(reads) == read
+        assert first == second == expected
+        desk.turns("number")
+        assert 0 < desk.texts.kept.chars == sum(map(len, desk.texts.kept.by_hash.values())) <= 60
