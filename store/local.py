@@ -39,6 +39,10 @@ local_node_bytes_max: Final = 512 * MIB  # above node_bytes_max: what no frame m
 _page_rows: Final = 1000  # rows read per query: memory stays bounded and no long snapshot holds up the WAL
 batch_nodes_max: Final = 500  # written at once
 batch_bytes_max: Final = 8 * MIB
+# While much is written at once. Keys are hashes: each node lands in leaves of its own of four trees. With SQLite's 2 MiB of cache
+# these are read again for every session, and with its 4 MiB of WAL written again as often.
+bulk_cache_kib: Final = 131_072
+bulk_wal_pages: Final = 16_384
 _keys_at_once: Final = 500  # of SQLite's 32,766 parameters of a query
 Written = tuple[Node, bytes]
 # How a transaction begins, ends well, and is undone.
@@ -109,11 +113,13 @@ class LocalStore:
         For what can be done again, as an import: a power cut may take back the last of them, each whole, nodes and cursor alike.
         A killed process takes back nothing.
         """
-        self._run("PRAGMA synchronous = NORMAL")
+        names = ("synchronous", "cache_size", "wal_autocheckpoint")
+        before = {name: self._value(f"PRAGMA {name}") for name in names}
         try:
+            self._set(synchronous=1, cache_size=-bulk_cache_kib, wal_autocheckpoint=bulk_wal_pages)
             yield
         finally:
-            self._run("PRAGMA synchronous = FULL")
+            self._set(**before)
         self._run("PRAGMA wal_checkpoint(PASSIVE)")
 
     def add(self, nodes: Iterable[Node]) -> Added:
@@ -340,6 +346,10 @@ class LocalStore:
         while (successor := self._value(query, chain[-1])) is not None:  # `supersede` lets no circle in
             chain.append(successor)
         return chain
+
+    def _set(self, **pragmas: int) -> None:
+        for name, value in pragmas.items():
+            self._run(f"PRAGMA {name} = {value}")
 
     def _value(self, query: str, *parameters: str | bytes) -> Any:
         """The first column of the first row, or None. A text that is no UTF-8 (from a command line) matches nothing."""

@@ -100,15 +100,19 @@ def test_batches_make_no_difference(
 def test_unhurried_writes_are_whole_and_last(store: LocalStore) -> None:
     """What is written without waiting for the disk is there like anything else, and afterwards the store waits again."""
     node = turn("unhurried")
+    settings = ("synchronous", "cache_size", "wal_autocheckpoint")
+    before = [store._run(f"PRAGMA {name}") for name in settings]
     with store.unhurried(), store.transaction():
         store.add([node])
+        assert all(store._run(f"PRAGMA {name}") != was for name, was in zip(settings, before, strict=True))
     with pytest.raises(RuntimeError), store.unhurried():
         raise RuntimeError
 
     assert store.has([node.hash])
     with LocalStore.open(store.path) as other:
         assert node == other.get(node.hash)
-    assert [(2,)] == store._run("PRAGMA synchronous")
+    assert [(2,)] == before[0]
+    assert before == [store._run(f"PRAGMA {name}") for name in settings]
 
 
 def test_unverified_nodes_are_kept_and_counted(store: LocalStore) -> None:
