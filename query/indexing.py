@@ -92,7 +92,7 @@ def _take_commits(index: WordIndex, texts: Texts, tell: Tell) -> None:
         raise IndexBroken("an earlier commit became readable")
     nodes = _brought(texts.source.engine, {seq: origins[seq] for seq in pending})
     for done, seq in enumerate(pending):
-        _take_commit(index, texts, seq, nodes.get(seq, set()))
+        _take_commit(index, texts, (seq, origins[seq]), nodes.get(seq, set()))
         tell("indexing commits", done + 1, len(pending))
 
 
@@ -107,12 +107,13 @@ def _brought(engine: Engine, origins: dict[int, int]) -> dict[int, set[bytes]]:
     return {seq: {node_hash for _, node_hash in group} for seq, group in groupby(rows, key=itemgetter(0))}
 
 
-def _take_commit(index: WordIndex, texts: Texts, seq: int, nodes: set[bytes]) -> None:
-    """One commit's nodes, as far as they can be read; what cannot is tried again next time. One step's text is in memory."""
+def _take_commit(index: WordIndex, texts: Texts, commit: tuple[int, int], nodes: set[bytes]) -> None:
+    """One commit's nodes, as far as they can be read; what cannot is tried again next time. `commit`: its slot and origin."""
+    seq, origin = commit
     lacking = {node_hash for node_hash in nodes if index.lacks(node_hash)}
     taken = _add(index, texts.of_local(lacking))
     left = {node_hash for node_hash in lacking if index.lacks(node_hash)}
-    taken += _add(index, texts.of_bucket(left))
+    taken += _add(index, texts.of_bucket(left, origin))
     with index.transaction():
         index.mark_unit(seq, done=taken == len(lacking))
 

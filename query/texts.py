@@ -21,6 +21,7 @@ from store.texts import searchable_text
 
 kept_chars_max = 32 * 1024 * 1024
 _PACKS = "SELECT DISTINCT origin, pack FROM stored JOIN wanted USING (hash) ORDER BY origin, pack"
+_PACKS_OF = "SELECT DISTINCT origin, pack FROM stored JOIN wanted USING (hash) WHERE origin = ? ORDER BY pack"
 _PLACES = (
     f"SELECT hash, {PLACE} FROM stored JOIN wanted USING (hash)"  # noqa: S608 - a constant
     " WHERE origin = ? AND pack = ? ORDER BY frame_offset, frame_index"
@@ -94,18 +95,18 @@ class Texts:
                 node = node_from_bytes(data, name, verify=False, bytes_max=local_node_bytes_max)
                 yield node_hash, searchable_text(node)
 
-    def of_bucket(self, wanted: Iterable[bytes]) -> Iterator[tuple[bytes, str]]:
-        """(hash, text) of the nodes whose bytes were pushed, as far as they can be read; the text may be empty."""
+    def of_bucket(self, wanted: Iterable[bytes], origin: int | None = None) -> Iterator[tuple[bytes, str]]:
+        """(hash, text) of the nodes whose bytes were pushed, as far as they can be read; the text may be empty.
+
+        `origin`: the number of the commit that all of them are read from. Then only its rows are looked through, not the team's.
+        """
         table = pa.table({"hash": pa.array(wanted, pa.binary())})
         engine = self.source.engine
         with engine.table("wanted", table):
-            packs = engine.all(_PACKS)
-        for (
-            origin,
-            pack,
-        ) in packs:  # one after the other: the places of a million nodes would take half a gigabyte
+            packs = engine.all(_PACKS) if origin is None else engine.all(_PACKS_OF, [origin])
+        for number, pack in packs:  # one after the other: the places of a million nodes take half a gigabyte
             with engine.table("wanted", table):
-                rows = engine.all(_PLACES, [origin, pack])
+                rows = engine.all(_PLACES, [number, pack])
             yield from self._of_pack(
                 [(h, place) for h, *rest in rows if (place := place_of(rest)) is not None]
             )
