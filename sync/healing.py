@@ -8,11 +8,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from crypto.errors import VerificationFailed
-from store.local import LocalStore
 from store.names import slot_name
 from store.retrying import put_immutable
 from sync.client import Client
 from sync.inventory import KINDS, inventory
+from sync.outbox import Outbox
 from sync.resending import lost_turns, send_again
 
 HealProgress = Callable[[str, int], None]  # what is being looked at, how many so far
@@ -25,17 +25,19 @@ class HealReport:
     slots: list[int] = field(default_factory=list)
     objects: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
-    turns: int = 0  # of missing packs, and in the local store: the next sync sends them again
+    turns: int = (
+        0  # of missing packs, and to be sent again: by the next sync, or by the next import under cloud
+    )
 
 
 def heal_log(
     client: Client,
-    local: LocalStore | None = None,
+    outbox: Outbox | None = None,
     *,
     dry_run: bool = False,
     progress: HealProgress | None = None,
 ) -> HealReport:
-    """Put back missing slots, in order, then objects this device has kept and the bucket lacks; have `local` send lost turns.
+    """Put back missing slots, in order, then objects this device has kept and the bucket lacks; have `outbox` send lost turns.
 
     Before the first write every slot is compared: one that differs is VerificationFailed with both versions kept as evidence.
     Safe to kill anywhere and to repeat. Objects in `missing` are named by commits, neither in the bucket nor here, and not given
@@ -50,8 +52,8 @@ def heal_log(
         _objects(client, report, tell, dry_run=dry_run)
         if not dry_run and client.replica.head() is not None:
             client.log.refresh()
-        if local is not None and client.log.point.roster is not None:
-            lost = lost_turns(client, local, set(report.missing))
+        if client.log.point.roster is not None:
+            lost = lost_turns(client, outbox, set(report.missing))
             report.turns = sum(map(len, lost.values()))
             if lost and not dry_run:
                 send_again(client, lost)

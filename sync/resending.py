@@ -1,4 +1,4 @@
-"""Own turns whose packs the bucket lost: who still has them in the local store sends them again, in new packs.
+"""Own turns whose packs the bucket lost: who still has them, here or in an agent's log, sends them again, in new packs.
 
 The commit that named the lost pack stays what it is, and so does its manifest; the turns come again under a later commit of the
 same member, whose rows are then the ones that are shown.
@@ -7,16 +7,18 @@ same member, whose rows are then the ones that are shown.
 from collections.abc import Collection, Iterator
 
 from crypto.errors import VerificationFailed
-from store.local import LocalStore
 from sync.client import Client
-from sync.outbox import look_again
+from sync.outbox import Outbox, SpaceKind, look_again
 from sync.pull import open_kept
 
 Lost = dict[bytes, set[bytes]]  # space → node hashes
 
 
-def lost_turns(client: Client, local: LocalStore, missing: Collection[str]) -> Lost:
-    """This member's turns in packs of these names, or in packs given up, that lie in no other pack and are in `local`."""
+def lost_turns(client: Client, outbox: Outbox | None, missing: Collection[str]) -> Lost:
+    """This member's turns in packs of these names, or in packs given up, that lie in no other pack and that a sync would send.
+
+    Without an outbox (cloud) all of them: what the agents' logs still have, the next import knows.
+    """
     gone = {
         name.rsplit("/", 1)[-1] for name in (*missing, *client.roster.given_up) if name.startswith("packs/")
     }
@@ -27,8 +29,24 @@ def lost_turns(client: Client, local: LocalStore, missing: Collection[str]) -> L
     for space, node, pack in _own_rows(client):
         (lost if pack.hex() in gone else safe).setdefault(space, set()).add(node)
     turns = {space: nodes - safe.get(space, set()) for space, nodes in lost.items()}
-    here = {space: local.has([node.hex() for node in nodes]) for space, nodes in turns.items()}
-    return {space: {bytes.fromhex(node) for node in nodes} for space, nodes in here.items() if nodes}
+    if outbox is not None:
+        turns = {space: _that_go_out(client, outbox, space, nodes) for space, nodes in turns.items() if nodes}
+    return {space: nodes for space, nodes in turns.items() if nodes}
+
+
+def _that_go_out(client: Client, outbox: Outbox, space: bytes, nodes: set[bytes]) -> set[bytes]:
+    """Those in the local store whose content is meant for this space now.
+
+    Of others nothing may be forgotten: no sync would send their bytes, so that they would be announced for ever.
+    """
+    kind: SpaceKind = "team" if space == client.roster.team_space else "private"
+    return {
+        digest
+        for outgoing in outbox.conversations(kind, None)
+        if outgoing.content == "full"
+        for node in outbox.pending(outgoing, None)
+        if (digest := bytes.fromhex(node.facts.hash)) in nodes
+    }
 
 
 def _own_rows(client: Client) -> Iterator[tuple[bytes, bytes, bytes]]:

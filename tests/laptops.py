@@ -7,6 +7,7 @@ from store.local import LocalStore
 from store.nodes import Node, Source, Usage
 from sync.client import Client
 from sync.hybrid import HybridProvider
+from sync.outbox import ContentLevel, Outbox, SpaceKind
 from sync.pull import applied_manifests
 
 
@@ -47,12 +48,17 @@ class Laptop:
         self.local = LocalStore.open(home / "tapes.db")
         hidden = private if private is not None else set()
         bare = withheld if withheld is not None else set()
-        self.provider = HybridProvider(
-            self.local,
-            made,
-            lambda project: "private" if project in hidden else "team",
-            lambda project: "metadata" if project in bare else "full",
-        )
+        self.hidden, self.bare = hidden, bare  # changed by tests that change a setting
+        self.provider = HybridProvider(self.local, made, self.visibility, self.content)
+        self.outbox = Outbox(self.local, made.replica, self.visibility, self.content)
+
+    def visibility(self, project: str | None) -> SpaceKind:
+        """Who reads a project's sessions."""
+        return "private" if project in self.hidden else "team"
+
+    def content(self, project: str | None) -> ContentLevel:
+        """How much of them goes there."""
+        return "metadata" if project in self.bare else "full"
 
     def pulled(self) -> list[str]:
         """Hashes of all manifest rows this laptop can read, sorted; a node committed twice stands twice."""
@@ -63,6 +69,14 @@ class Laptop:
         tables = [manifest.table for _, manifest in applied_manifests(self.client)]
         columns = ((table.column("member").to_pylist(), table.column("hash").to_pylist()) for table in tables)
         return [(who, node.hex()) for pair in columns for who, node in zip(*pair, strict=True)]
+
+    def placed(self) -> list[str]:
+        """Hashes of all manifest rows with content that this laptop can read, sorted."""
+        tables = [manifest.table for _, manifest in applied_manifests(self.client)]
+        columns = ((table.column("hash").to_pylist(), table.column("pack").to_pylist()) for table in tables)
+        return sorted(
+            node.hex() for pair in columns for node, pack in zip(*pair, strict=True) if pack is not None
+        )
 
     def close(self) -> None:
         """Close all files, as a process that ends."""

@@ -9,6 +9,7 @@ from cyclopts import Parameter
 from crypto.errors import PartialFailure, UsageError
 from store.names import slot_name
 from sync.healing import heal_log as heal_log_of
+from sync.outbox import Outbox
 from tapes.commands.context import Flags, Run, begin, no_flags
 from tapes.commands.desk import Desk
 from tapes.doctor import Check, examine
@@ -50,7 +51,7 @@ def _heal(run: Run, *, dry_run: bool) -> int:
         with progress(run.out) as tell:
             report = heal_log_of(
                 desk.client,
-                None if desk.is_cloud else desk.local,
+                None if desk.is_cloud else _outbox(desk),
                 dry_run=dry_run,
                 progress=lambda what, done: tell(what, done, 0),
             )
@@ -65,9 +66,7 @@ def _heal(run: Run, *, dry_run: bool) -> int:
         done = "would put back" if dry_run else "put back"
         run.out.say(f"{done} {len(report.slots)} slots of the log and {len(report.objects)} other objects")
         if report.turns:
-            run.out.say(
-                f"{report.turns} turns of lost packs are here: the next `tapes storage sync` sends them again"
-            )
+            run.out.say(_sent_again(run, report.turns))
     if report.missing:
         raise PartialFailure(
             f"{len(report.missing)} objects are still missing",
@@ -75,6 +74,17 @@ def _heal(run: Run, *, dry_run: bool) -> int:
             hint="run this and a sync on every device, restore from a backup, then give the rest up: docs/recovery.md",
         )
     return 0
+
+
+def _outbox(desk: Desk) -> Outbox:
+    config = desk.run.config
+    return Outbox(desk.local, desk.client.replica, config.visibility, config.content)
+
+
+def _sent_again(run: Run, turns: int) -> str:
+    if run.config.text("storage.provider") == "cloud":
+        return f"{turns} turns of lost packs: `tapes import all` sends again what the agents' logs still have"
+    return f"{turns} turns of lost packs are here: the next `tapes storage sync` sends them again"
 
 
 def _show(run: Run, check: Check) -> None:

@@ -62,6 +62,7 @@ FAULTS: dict[str, tuple[Fault, ...]] = {
     "delete": (Fault.BEFORE, Fault.LOST_REPLY),
     "projection": (Fault.BEFORE, Fault.LOST_REPLY),
 }
+_withheld_share = 0.2  # of projects, in each step: metadata only for now
 _GARBLED = (Fault.TORN, Fault.FLIP)
 
 
@@ -98,7 +99,10 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def one_schedule(team: Template, folder: Path, number: int) -> None:
-    """Ana and Ben write and sync by turns, under faults and crashes; then the faults end, and everything must be there once."""
+    """Ana and Ben write and sync by turns, under faults and crashes; then the faults end, and everything must be there once.
+
+    Each process may be one in whose settings some project's text stays on the device; in the end it goes.
+    """
     chance = random.Random(number)
     world = team.copy(folder)
     written = {"ana": [*TEAM_NODES], "ben": [*BENS_NODES]}
@@ -107,18 +111,19 @@ def one_schedule(team: Template, folder: Path, number: int) -> None:
         more = conversation(f"{name} in step {step}", chance.randint(1, 4)) if chance.random() < 0.5 else []
         written[name] += more
         world.store.schedule = Weather(chance, chance.choice([0.02, 0.1, 0.3]))
-        if in_weather(world, name, more, chance):
+        withheld = {project for project in ("alpha", "beta", "secret") if chance.random() < _withheld_share}
+        if in_weather(world, name, more, withheld, chance):
             check_promise(world, written[name], f"schedule {number}, step {step}")
     world.store.schedule = no_faults
     check(world, written, f"schedule {number}")
 
 
-def in_weather(world: World, name: str, more: list[Node], chance: random.Random) -> bool:
+def in_weather(world: World, name: str, more: list[Node], withheld: set[str], chance: random.Random) -> bool:
     """One run of one person's process; whether it says that all is well."""
     store: BlobStore = world.store
     if chance.random() < 0.5:
         store = CuttingStore(world.store, chance.randrange(30), after=chance.random() < 0.5)
-    with closing(world.laptop(name, store)) as laptop, suppress(PowerCut, TapesError):
+    with closing(world.laptop(name, store, withheld=withheld)) as laptop, suppress(PowerCut, TapesError):
         laptop.provider.put(more)
         return not laptop.provider.sync(full=chance.random() < 0.2).broken
     return False
@@ -143,7 +148,9 @@ def check(world: World, written: dict[str, list[Node]], row: str) -> None:
     for name, hashes in expected.items():
         with closing(world.laptop(name)) as laptop:
             assert laptop.provider.sync(full=True).pushed_nodes == 0, (row, name)
-            assert laptop.pulled() == hashes, (row, name)
+            assert laptop.placed() == hashes, (row, name)
+            assert set(laptop.pulled()) == set(hashes), (row, name)
+            assert laptop.client.replica.withheld_count() == 0, (row, name)
             assert laptop.client.replica.journal() is None, (row, name)
             assert verify(laptop.client).ok, (row, name)
     assert world.store.misuses == [], row

@@ -23,6 +23,7 @@ from sync import outbox
 from sync.client import Client, ClientPaths
 from sync.cloud import CloudProvider
 from sync.giving_up import give_up
+from sync.healing import heal_log
 from sync.node_index import NodeAt, NodeIndex
 from sync.outbox import ContentLevel, SpaceKind
 from sync.pull import applied_manifests
@@ -414,3 +415,22 @@ def test_a_row_that_lies_does_not_hide_the_true_one(ana: Ana, tmp_path: Path) ->
 
     assert nodes == [cloud.get(node.hash) for node in nodes]
     assert list(reversed(nodes)) == cloud.ancestry(nodes[-1].hash)
+
+
+def test_turns_of_a_lost_pack_are_put_again(ana: Ana) -> None:
+    """Nothing is kept here, but the agents' logs are: after healing, an import sends those that were lost, once."""
+    kept, lost = conversation("kept", 2), conversation("lost", 2)
+    ana.cloud().put(kept)
+    before = {info.name for info in ana.bucket.list("packs/")}
+    ana.cloud().put(lost)
+    [gone] = {info.name for info in ana.bucket.list("packs/")} - before
+    ana.bucket.delete(gone)
+    ana.cloud().put([*kept, *lost])  # what a commit names counts as there
+    with pytest.raises(VerificationFailed):
+        ana.cloud().get(lost[0].hash)
+
+    assert 2 == heal_log(ana.client()).turns
+    ana.cloud().put([*kept, *lost])
+    assert lost == [ana.cloud().get(node.hash) for node in lost]
+    assert hashes([*kept, *lost, *lost]) == ana.rows("team")
+    assert 0 == heal_log(ana.client()).turns

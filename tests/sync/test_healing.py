@@ -76,17 +76,17 @@ def test_turns_of_a_lost_pack_go_out_again_and_are_whole_for_a_newcomer(
     pushed(ben, "ben's")
     store.plant(lost, None)
 
-    assert 0 == heal_log(ben.client, ben.local).turns
-    assert 2 == heal_log(ana.client, ana.local, dry_run=True).turns
+    assert 0 == heal_log(ben.client, ben.outbox).turns
+    assert 2 == heal_log(ana.client, ana.outbox, dry_run=True).turns
     assert 0 == ana.provider.sync().pushed_nodes
     for _ in range(2):  # saying so twice sends nothing twice
-        report = heal_log(ana.client, ana.local)
+        report = heal_log(ana.client, ana.outbox)
         assert (2, [lost]) == (report.turns, report.missing)
     assert 2 == ana.provider.sync().pushed_nodes
-    assert 0 == heal_log(ana.client, ana.local).turns
+    assert 0 == heal_log(ana.client, ana.outbox).turns
     assert 0 == ana.provider.sync().pushed_nodes
     assert [lost] == give_up(ana.client, [lost])
-    assert [] == heal_log(ana.client, ana.local).missing
+    assert [] == heal_log(ana.client, ana.outbox).missing
     assert verify(ben.client).ok
     cat = Laptop(joined(ana.client, store, tmp_path / "cat"), tmp_path / "cat")
     assert not cat.provider.sync(full=True).broken
@@ -94,6 +94,28 @@ def test_turns_of_a_lost_pack_go_out_again_and_are_whole_for_a_newcomer(
         for name in ("before", "lost", "ben's"):
             said = conversation(name, 2)
             assert [node.hash for node in said] == [node.hash for node in load(source, said[-1].hash)]
+
+
+def test_turns_that_no_sync_would_send_are_not_announced(
+    two: tuple[Laptop, Laptop], store: StrictStore
+) -> None:
+    """Lost turns of projects that are private or metadata only by now: not counted, and nothing of theirs goes out again."""
+    ana, _ = two
+    for project in ("moved", "quiet"):
+        ana.provider.put(conversation(f"of {project}", 2, project))
+    ana.provider.sync()
+    [lost] = [info.name for info in store.list("packs/")]
+    store.plant(lost, None)
+    ana.hidden.add("moved")
+    ana.bare.add("quiet")
+    assert 2 == ana.provider.sync().pushed_nodes  # into her own space
+
+    report = heal_log(ana.client, ana.outbox)
+    assert (0, [lost]) == (report.turns, report.missing)
+    assert 0 == ana.provider.sync().pushed_nodes
+    ana.bare.clear()
+    assert 2 == heal_log(ana.client, ana.outbox).turns
+    assert 2 == ana.provider.sync().pushed_nodes
 
 
 def test_nothing_is_missing_when_only_the_log_was_lost(
