@@ -10,7 +10,9 @@ from query.index import remove_index
 from store.local import LocalStore, local_store_path
 from sync.hybrid import HybridProvider, notes_fetched
 from sync.inventory import KINDS, inventory
+from sync.outbox import Outbox
 from sync.providers import Progress
+from sync.resending import lost_turns
 from tapes.commands.desk import Desk
 from tapes.commands.joining import forget_strangers_log, team_of_one
 from tapes.commands.standing import left_behind, of_store, over
@@ -80,12 +82,30 @@ def require_deletable(desk: Desk, found: Held) -> None:
     client.log.refresh()
     for kind in KINDS:
         for entry in inventory(client.store, client.replica, kind):
+            if entry.stored is None and entry.name in client.roster.given_up:
+                continue  # the team goes on without it; what of ours was in it is looked for below
             if entry.ref is not None and (entry.stored is None or entry.stored.size_bytes != entry.ref.bytes):
                 raise VerificationFailed(
                     entry.name,
                     "is missing or cut in the bucket, so nothing was deleted here",
                     hint="`tapes verify` lists all such objects; this device may have what mends them",
                 )
+    path = local_store_path(desk.run.home.path)
+    if path.exists():
+        with LocalStore.open(path) as local:
+            _require_nothing_lost(desk, local)
+
+
+def _require_nothing_lost(desk: Desk, local: LocalStore) -> None:
+    """What was pushed once into an object that the team gave up counts as pushed, and may be nowhere but here."""
+    config = desk.run.config
+    outbox = Outbox(local, desk.client.replica, config.visibility, config.content)
+    only_here = sum(map(len, lost_turns(desk.client, outbox, ()).values()))
+    if only_here:
+        raise UsageError(
+            f"{only_here} turns were in objects that the bucket lost, and are only here",
+            hint="`tapes doctor --heal-log`, then `tapes storage sync`, sends them again",
+        )
 
 
 def delete_all(desk: Desk) -> None:

@@ -1,5 +1,6 @@
 """Healing a bucket that came back from a backup: what goes back, what is refused, and what stays missing."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -94,6 +95,32 @@ def test_turns_of_a_lost_pack_go_out_again_and_are_whole_for_a_newcomer(
         for name in ("before", "lost", "ben's"):
             said = conversation(name, 2)
             assert [node.hash for node in said] == [node.hash for node in load(source, said[-1].hash)]
+
+
+def test_turns_of_a_lost_manifest_go_out_again(
+    two: tuple[Laptop, Laptop], store: StrictStore, tmp_path: Path
+) -> None:
+    """A manifest is gone from the bucket and from its author's cache: once given up, all can read its turns again, each once."""
+    ana, ben = two
+    pushed(ana, "kept")
+    before = {info.name for info in store.list("manifests/")}
+    pushed(ana, "lost")
+    [lost] = {info.name for info in store.list("manifests/")} - before
+    store.plant(lost, None)
+    shutil.rmtree(ana.home / "cache")
+
+    for _ in range(2):  # saying so twice sends nothing twice
+        report = heal_log(ana.client, ana.outbox)
+        assert (2, [lost]) == (report.turns, report.missing)
+    assert 2 == ana.provider.sync().pushed_nodes
+    assert [lost] == give_up(ana.client, [lost])
+    assert 0 == heal_log(ana.client, ana.outbox).turns
+    assert 0 == ana.provider.sync().pushed_nodes
+    both = sorted(node.hash for name in ("kept", "lost") for node in conversation(name, 2))
+    for laptop in (ana, ben, Laptop(joined(ana.client, store, tmp_path / "cat"), tmp_path / "cat")):
+        laptop.provider.pull()
+        assert both == laptop.placed()
+    assert verify(ben.client).ok
 
 
 def test_turns_that_no_sync_would_send_are_not_announced(

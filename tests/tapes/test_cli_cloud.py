@@ -138,6 +138,23 @@ def test_what_the_bucket_lost_is_not_deleted_here(ada: Person, tmp_path: Path) -
     assert "hybrid" == ada.json("storage", "status")["provider"]
 
 
+def test_what_was_given_up_is_sent_again_before_it_is_deleted_here(ada: Person, tmp_path: Path) -> None:
+    """An object given up forbids no switch; turns that were in it and are only here do, until they are in another one."""
+    before = ids(ada)
+    ada.ok("storage", "sync")
+    [pack] = (path for path in (tmp_path / "b" / "packs").rglob("*") if path.is_file())
+    pack.unlink()
+    ada.ok("storage", "give-up", str(pack.relative_to(tmp_path / "b")))
+    refused = ada.tapes("storage", "set-provider", "cloud", "--delete-local")
+
+    assert (2, True) == (refused.code, "tapes.db" in files(ada))
+    assert "--heal-log" in refused.err
+    ada.ok("doctor", "--heal-log")
+    ada.ok("storage", "set-provider", "cloud", "--push", "--delete-local")
+    assert "tapes.db" not in files(ada)
+    assert before == ids(ada)
+
+
 def test_turns_imported_before_and_after_the_cloud_are_pushed_on_return(ada: Person) -> None:
     """Back at hybrid with a new local store: what is imported there is pushed, whatever was remembered of the deleted one."""
     cloudy(ada)
