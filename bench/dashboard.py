@@ -23,7 +23,8 @@ from query.engine import Engine
 from query.moments import Clock
 from query.rules import STEPS
 from query.source import Source
-from query.stats import Ask, team_stats
+from query.stats import team_stats
+from query.stats_answer import Ask
 
 rounds = 30
 walked_leaves = 2000

@@ -26,13 +26,14 @@ from typing import Any
 import duckdb
 
 from bench.team_corpus import TeamCorpus
+from query.answers import Asked, Order
 from query.catalog import Catalog
 from query.engine import Engine
 from query.grammar import parse_line
 from query.index import WordIndex
 from query.indexed import Indexed
 from query.moments import Clock
-from query.search import Asked, Order, search
+from query.search import search
 from query.source import Source, fill
 from query.texts import Texts
 from query.tokenize import normal

@@ -7,9 +7,9 @@ from hashlib import sha256
 from typing import BinaryIO, Final
 
 from crypto.errors import UsageError
+from query.answers import Session
 from query.bundle import FORMAT, VERSION, bundle_nodes_max, line_bytes_max
 from query.records import About, session_record
-from query.sessions import Session
 from store.nodes import Json, Node, node_to_bytes
 
 _gzip_level: Final = 6

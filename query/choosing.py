@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Sequence
 
 from crypto.errors import UsageError
-from query.sessions import Session, list_sessions, resolve
+from query.answers import Session
+from query.sessions import list_sessions, resolve
 from query.source import Source
 
 

@@ -6,8 +6,8 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from typing import BinaryIO, Final, Literal
 
+from query.answers import Session
 from query.records import About, about_record, node_record, session_record
-from query.sessions import Session
 from query.table_rows import Loader
 from store.nodes import Json, Node
 

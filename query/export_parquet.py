@@ -19,9 +19,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from crypto.errors import StoreError, UsageError
+from query.answers import Session
 from query.export import Content
 from query.records import About, about_record
-from query.sessions import Session
 from query.table_rows import Loader, content_batches, node_batches, session_batches
 from query.tables import NODES, SESSIONS, TableShape
 

@@ -18,6 +18,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from query.answers import Session, SessionFacts, Totals
 from query.catalog import Catalog
 from query.condition import condition, like_pattern
 from query.engine import Engine
@@ -25,7 +26,7 @@ from query.filter import SessionFilter, Status
 from query.forest import Numbers, nowhere, numbers_of
 from query.moments import Clock
 from query.paths import Path, Paths
-from query.sessions import Session, Totals, session_of, totals
+from query.sessions import session_of, totals
 from query.source import Source
 
 _STOPPED: Final = frozenset({"stop", "end_turn", "end-turn", "eos"})
@@ -37,27 +38,6 @@ WITH used AS (SELECT tools, unnest(string_split(tools, chr(10))) AS tool FROM (S
     meant AS (SELECT DISTINCT tools FROM used JOIN patterns ON lower(tool) LIKE lower(pattern) ESCAPE '\')
 SELECT id FROM rows JOIN meant USING (tools)
 """
-
-
-@dataclass(frozen=True, slots=True)
-class SessionFacts(Session):
-    """A session with all that is known of it without reading what was said. Durations in seconds."""
-
-    status: Status
-    providers: tuple[str, ...]
-    duration_seconds: int | None  # first turn to last
-    active_seconds: int  # without pauses of over five minutes
-    tool_calls: int
-    tool_failures: int
-    git_activity: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Listed:
-    """Sessions with their facts, newest end first, and what all of them used together."""
-
-    sessions: tuple[SessionFacts, ...]
-    totals: Totals
 
 
 @dataclass(frozen=True, slots=True)

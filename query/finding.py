@@ -9,12 +9,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from query.answers import Asked, Found
 from query.catalog import Catalog
 from query.facts import Chosen, choose, facts_of
 from query.filter import SessionFilter
 from query.fuzzy import fuzzy_score
 from query.grammar import parse_line
-from query.search import Asked, Found, search, shown_sessions
+from query.search import search, shown_sessions
 from query.source import Source
 from query.texts import Texts
 from query.words import Words

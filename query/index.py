@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crypto.errors import StoreError, TapesError
+from query.answers import ranked_max
 from query.grammar import Alternative, Phrase, Query
 from query.tokenize import tokenizer_version
 from query.words import Turn
@@ -26,7 +27,6 @@ from query.words import Turn
 application_id: Final = 0x54_41_50_57  # "TAPW"
 schema_version: Final = 2
 busy_ms_max: Final = 30_000
-ranked_max: Final = 10_000  # matches that a relevance order looks at, newest first
 hash_bytes: Final = 32
 _hashes_at_once: Final = 100_000
 _cache_kib: Final = 65_536

@@ -12,10 +12,11 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from query.answers import ranked_max
 from query.catalog import Catalog
 from query.forest import Numbers, nowhere
 from query.grammar import Query
-from query.index import WordIndex, hash_bytes, match_of, ranked_max
+from query.index import WordIndex, hash_bytes, match_of
 from query.words import Newest, Ranked
 
 _first_step_docs: Final = 16_384

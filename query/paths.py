@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import pyarrow as pa
 
+from query.answers import Tokens
 from query.engine import Engine
 from query.forest import Forest, grow, nowhere
 from query.heads import superseded
@@ -43,29 +44,6 @@ SELECT stretches.*, leaves.leaf, rows.hash, rows.conversation, rows.member, rows
 FROM stretches LEFT JOIN leaves USING (segment) LEFT JOIN rows USING (id) ORDER BY segment
 """
 _head_columns = 8
-
-
-@dataclass(frozen=True, slots=True)
-class Tokens:
-    """Tokens by class; the classes add up, nothing overlaps."""
-
-    input_uncached: int
-    cache_read: int
-    cache_write: int
-    output: int
-
-    @property
-    def total(self) -> int:
-        """All classes together."""
-        return self.input_uncached + self.cache_read + self.cache_write + self.output
-
-    def __add__(self, other: "Tokens") -> "Tokens":
-        return Tokens(
-            self.input_uncached + other.input_uncached,
-            self.cache_read + other.cache_read,
-            self.cache_write + other.cache_write,
-            self.output + other.output,
-        )
 
 
 @dataclass(frozen=True, slots=True)

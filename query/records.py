@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from query.sessions import Session
+from query.answers import Session
 from query.source import Source
 from store.nodes import Json, Node, node_to_dict
 

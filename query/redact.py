@@ -18,9 +18,9 @@ import pyarrow as pa
 
 from crypto.identities import derive_seed
 from crypto.leaves import node_commitment
+from query.answers import Session
 from query.hiding import Hiding
 from query.redaction_rules import Rule
-from query.sessions import Session
 from query.source import Source
 from query.table_rows import Loader
 from store.eras import HashUndefined, make_node

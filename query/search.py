@@ -4,85 +4,30 @@ The words give rows that this member may see (query/indexed.py or query/scan.py)
 gone drops out; the filter gives sessions; a turn that forks share is shown in the newest of the sessions it is in.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from crypto.errors import UsageError
+from query.answers import Answer, Asked, Found, Hit, Order, Snippet
 from query.catalog import Catalog, Turn
-from query.facts import Chosen, SessionFacts, choose, facts_of, owners_of
-from query.filter import SessionFilter
+from query.facts import Chosen, choose, facts_of, owners_of
 from query.forest import Numbers, nowhere
 from query.grammar import Query, parse_words
-from query.moments import Clock, rfc3339
+from query.moments import rfc3339
 from query.paths import Path
-from query.snippets import Snippet, snippet_of
+from query.snippets import snippet_of
 from query.source import Source
 from query.texts import Texts
 from query.titles import title_of
 from query.words import HastyWords, Ranked, Words
 from store.texts import told_and_tools, unmarked
 
-Order = Literal["date", "relevance", "cost", "duration", "tokens"]
-Scope = Literal[
-    "session", "turn", "tool"
-]  # hits by session; one by one; one by one, of tool calls and results alone
 turns_shown: Final = 3  # of one session
 matches_counted_max: Final = 10_000  # to count more would cost a common word many times its answer
-
-
-@dataclass(frozen=True, slots=True)
-class Hit:
-    """A turn that matches. `turn` counts from 1 as `tapes show` does; times are RFC 3339 UTC."""
-
-    node: str
-    turn: int
-    role: str | None
-    at: str | None
-    snippet: Snippet
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """A session with its matching turns: how many, and the first few of them. None match where no words were asked for.
-
-    In a search for turns: a session with one of them.
-    """
-
-    session: SessionFacts
-    title: str | None
-    matches: int
-    hits: tuple[Hit, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What a search found: what is shown, in how many sessions something was found, and how many turns match in all of them.
-
-    `withheld`: turns that no words could find, since only their metadata is known; 0 where no words were asked for. `more`:
-    there are more matches than were counted; `matches` is then a lower bound, and `sessions` is not known.
-    """
-
-    found: tuple[Found, ...]
-    sessions: int | None
-    matches: int
-    withheld: int
-    more: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """A search. `limit`: sessions, or turns where those are the scope, shown at most."""
-
-    chosen: SessionFilter
-    clock: Clock
-    names: Mapping[str, str]  # what members call themselves, by hex id
-    order: Order = "date"
-    limit: int = 20
-    scope: Scope = "session"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,5 @@
 """The session list: every path from a root to a leaf, what it used, and the totals in which each node counts once."""
 
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -8,8 +7,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from crypto.errors import UsageError
+from query.answers import Session, SessionList, Tokens, Totals
 from query.moments import rfc3339
-from query.paths import Head, Path, Paths, Tokens, read_paths
+from query.paths import Head, Path, Paths, read_paths
 from query.source import Source
 
 prefix_chars_min = 4
@@ -21,50 +21,6 @@ FROM counts
 """
 _ALIAS_IS: Final = "SELECT id FROM rows WHERE harness_session = ?"
 _ALIAS_STARTS: Final = "SELECT id FROM rows WHERE starts_with(harness_session, ?)"
-
-
-@dataclass(frozen=True, slots=True)
-class Session:
-    """A path root → leaf, named by its leaf. Ids are hex, times RFC 3339 UTC, money micro-USD.
-
-    `cost_usd_micro` is the sum of known costs; the `unpriced_turns` model calls are not in it. `synced`: every node of the path
-    is in the bucket. `space` and `member` are the leaf's; `space` None: only on this device. Of `withheld_turns` the bucket
-    has metadata only.
-    """
-
-    id: str
-    conversation: str
-    project: str | None
-    agent: str | None
-    models: tuple[str, ...]
-    member: str | None
-    started_at: str | None
-    ended_at: str | None
-    turns: int
-    tokens: Tokens
-    cost_usd_micro: int
-    unpriced_turns: int
-    space: str | None
-    synced: bool
-    withheld_turns: int
-
-
-@dataclass(frozen=True, slots=True)
-class Totals:
-    """Each node once, also those that hang from no root and are on no path."""
-
-    nodes: int
-    tokens: Tokens
-    cost_usd_micro: int
-    unpriced_turns: int
-
-
-@dataclass(frozen=True, slots=True)
-class SessionList:
-    """The sessions, newest end first, and the totals over all nodes."""
-
-    sessions: tuple[Session, ...]
-    totals: Totals
 
 
 def list_sessions(source: Source) -> SessionList:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
+from query.answers import Snippet
 from query.grammar import Phrase
 from query.tokenize import normal
 
@@ -15,14 +16,6 @@ _RUN: Final = re.compile(r"\w+")
 _SCRIPTED: Final = re.compile(
     r"[A-Za-z0-9]+|_+|[^A-Za-z0-9_]"
 )  # a run with other letters, cut so that marks are exact
-
-
-@dataclass(frozen=True, slots=True)
-class Snippet:
-    """One line of text; `marks` are (start, end) in it, in order, without overlap."""
-
-    text: str
-    marks: tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,8 +18,9 @@ import pyarrow as pa
 
 from crypto.errors import TapesError, UsageError
 from query import sql_child
+from query.answers import Session
 from query.engine import threads
-from query.sessions import Session, list_sessions
+from query.sessions import list_sessions
 from query.source import Source
 from query.table_rows import Loader, content_batches, node_batches, rows_batch, session_batches
 from query.tables import (

@@ -9,16 +9,16 @@ from typing import Any, Final
 
 import pyarrow as pa
 
+from query.answers import Session
 from query.forest import nowhere
 from query.paths import read_parents
-from query.sessions import Session
 from query.source import Source
 from query.tables import MESSAGES, NODES, SESSIONS, TOOL_CALLS, TableShape
 from query.transcript import load
-from store.facts import micros
 from store.nodes import Node
-from store.parquet import storable_text
+from store.storable import storable_text
 from store.texts import searchable_text, unmarked
+from store.times import micros
 
 _batch_rows: Final = 10_000
 _batch_text_chars: Final = 8 * 1024 * 1024  # content is large: a batch closes at this, too

@@ -2,16 +2,15 @@
 
 import re
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import Any
 
 from store.limits import label_bytes_max
 from store.nodes import Node
-from store.parquet import storable_text
+from store.storable import storable_text
+from store.times import micros
 
 tool_name_chars_max = 128
 _GIT = re.compile(r"\bgit\s+(?:-\S+\s+)*(?:commit|push)\b")
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,26 +82,6 @@ def facts_of(node: Node) -> NodeFacts:
 def without_words(facts: NodeFacts) -> NodeFacts:
     """The facts of a node whose content is withheld: all but what is read out of it, a command's words and tools' names."""
     return replace(facts, git_activity=False, tools=None)
-
-
-def instant(when: str | None) -> datetime | None:
-    """An RFC 3339 time, UTC where it names no offset; None for None or for what is no time."""
-    if when is None:
-        return None
-    try:
-        parsed = datetime.fromisoformat(when)
-    except ValueError:
-        return None
-    return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
-
-
-def micros(when: str | None) -> int | None:
-    """Microseconds since 1970 UTC of an RFC 3339 time; None for None or for what is no time."""
-    aware = instant(when)
-    if aware is None:
-        return None
-    delta = aware - _EPOCH  # integer arithmetic: a float of seconds loses microseconds
-    return (delta.days * 86_400 + delta.seconds) * 1_000_000 + delta.microseconds
 
 
 def _is_git(block: dict[str, Any]) -> bool:

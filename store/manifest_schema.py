@@ -17,7 +17,7 @@ from store.facts import NodeFacts
 from store.fields import int_json_max
 from store.limits import label_bytes_max
 from store.packs import FramePlace
-from store.parquet import storable_text
+from store.storable import storable_text
 
 count_max = int_json_max
 _FACT_NAMES: Final = tuple(field.name for field in fields(NodeFacts))

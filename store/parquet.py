@@ -32,15 +32,6 @@ class TableFormat:
     metadata_key: bytes = b""
 
 
-def storable_text(text: str) -> str:
-    """`text` with lone surrogates replaced by U+FFFD: Arrow strings are UTF-8, which has no surrogates."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-    return text
-
-
 def write_table(table: pa.Table, form: TableFormat, metadata: bytes = b"") -> bytes:
     """The table as Parquet, zstd, with statistics. ValueError for a table its own reader would refuse."""
     if table.schema != form.schema or table.num_rows > form.rows_max or table.nbytes > form.raw_bytes_max:

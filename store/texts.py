@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from store.nodes import Node
-from store.parquet import storable_text
+from store.storable import storable_text
 
 _TOOL_BEGIN: Final = "\x0e"
 _TOOL_END: Final = "\x0f"

@@ -12,17 +12,19 @@ from zoneinfo import ZoneInfo
 
 from pydantic import TypeAdapter
 
+from query.answers import Answer, Asked, Listed
 from query.catalog import Catalog
-from query.facts import Listed, choose, totals_of
+from query.facts import choose, totals_of
 from query.filter import SessionFilter, filter_of
 from query.index import WordIndex
 from query.indexed import Indexed
 from query.indexing import index_key, open_current
 from query.moments import Clock
-from query.search import Answer, Asked, search
+from query.search import search
 from query.sessions import totals
 from query.source import Source
-from query.stats import Ask, TeamStats, team_stats
+from query.stats import team_stats
+from query.stats_answer import Ask, TeamStats
 from query.texts import Kept, Texts
 from store.local import local_store_path
 from tapes.answering.protocol import Question, Reply, spoken_version

@@ -13,6 +13,7 @@ from typing import Annotated, BinaryIO, Final, Literal, get_args
 from cyclopts import Parameter
 
 from crypto.errors import PartialFailure, UsageError
+from query.answers import Session
 from query.bundle_write import write_bundle
 from query.choosing import ids_of_lines, sessions_named
 from query.export import Content, write_csv, write_json, write_ndjson
@@ -22,16 +23,15 @@ from query.hiding import Hiding
 from query.records import About, price_tables
 from query.redact import RedactedLoader, salts
 from query.redaction_rules import Rule, default_rules, read_rules
-from query.sessions import Session
 from query.source import Source
 from query.table_rows import Loader
 from store.nodes import Json, Node
+from tapes.answering.here import listed_sessions
 from tapes.commands.context import Flags, Run, begin, no_flags
 from tapes.commands.desk import Desk
 from tapes.commands.export_target import Target, target_of, written
 from tapes.commands.filters import FilterFlags, no_filters
 from tapes.commands.output_file import writing
-from tapes.commands.sessions import listed_sessions
 from tapes.render.export_html import html_end, html_session, html_start
 from tapes.render.export_md import md_session, md_start
 

@@ -6,19 +6,19 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from crypto.errors import UsageError
+from query.answers import Answer, Asked, Order, Scope, ranked_max
 from query.filter import SessionFilter
-from query.index import ranked_max
-from query.search import Answer, Asked, Order, Scope
-from query.search import search as search_for
-from query.texts import Texts
 from tapes.answering.asking import ask, clock_fields
 from tapes.answering.protocol import Question
 from tapes.commands.context import Flags, Run, begin, no_flags
-from tapes.commands.desk import Desk
 from tapes.commands.filters import FilterFlags, no_filters
-from tapes.commands.names import names_of
-from tapes.commands.wording import ask_words, warn_problems
-from tapes.render.search_results import answer_line, piped_results, terminal_results, withheld_line
+from tapes.render.search_results import (
+    answer_line,
+    piped_results,
+    terminal_results,
+    unread_lines,
+    withheld_line,
+)
 
 limit_max = 1000
 limit_default = 20
@@ -86,18 +86,15 @@ def _resident(run: Run, asked: Asked) -> tuple[Answer, Asked, list[str]] | None:
     if found is None:
         return None
     answer, reply = found
-    warn_problems(run, reply.unread.values())
+    for line in unread_lines(reply.unread.values()):
+        run.out.warn(line)
     return answer, replace(asked, names=reply.names), sorted(reply.unread)
 
 
 def _here(run: Run, asked: Asked, *, scan: bool) -> tuple[Answer, Asked, list[str]]:
-    """The answer, with the names of members, and the names of what could not be read."""
-    with Desk(run) as desk:
-        source = desk.source()
-        texts, asked = Texts(source), replace(asked, names=names_of(source.client))
-        answer = ask_words(desk, texts, lambda found: search_for(source, asked, found, texts), scan=scan)
-        warn_problems(run, (problem.message for problem in texts.unread.values()))
-        return answer, asked, sorted(texts.unread)
+    from tapes.answering.here import searched_here  # noqa: PLC0415 - loads what an answered command does without
+
+    return searched_here(run, asked, scan=scan)
 
 
 def _interactive(

@@ -3,17 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import asdict
 
-from query.facts import Listed, choose, totals_of
+from query.answers import Listed, SessionList
 from query.filter import SessionFilter
 from query.moments import Clock
-from query.sessions import SessionList, totals
-from query.source import Source
 from tapes.answering.asking import ask, clock_fields
 from tapes.answering.protocol import Question
 from tapes.commands.context import Flags, Run, begin, no_flags
-from tapes.commands.desk import Desk
 from tapes.commands.filters import FilterFlags, no_filters
-from tapes.commands.names import names_of
 from tapes.render.session_list import counted, piped_list, terminal_list, totals_line
 
 
@@ -48,15 +44,6 @@ def _resident(run: Run, chosen: SessionFilter, clock: Clock) -> tuple[SessionLis
 
 
 def _here(run: Run, chosen: SessionFilter, clock: Clock) -> tuple[SessionList, Mapping[str, str]]:
-    with Desk(run) as desk:
-        return listed_sessions(desk.source(), chosen, clock)
+    from tapes.answering.here import listed_here  # noqa: PLC0415 - loads what an answered command does without
 
-
-def listed_sessions(
-    source: Source, chosen: SessionFilter, clock: Clock
-) -> tuple[SessionList, dict[str, str]]:
-    """The sessions that pass, and what all of them used; names are those of members by id."""
-    names = names_of(source.client)
-    passing = choose(source, chosen, clock, names)
-    used = totals(source) if chosen == SessionFilter() else totals_of(source, passing)
-    return SessionList(passing.facts, used), names
+    return listed_here(run, chosen, clock)

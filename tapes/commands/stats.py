@@ -10,14 +10,11 @@ from cyclopts import Parameter
 
 from crypto.errors import UsageError
 from query.moments import clock_now
-from query.stats import Ask, TeamStats, Use, days_max, team_stats
+from query.stats_answer import Ask, TeamStats, Use, days_max
 from tapes.answering.asking import ask as ask_resident
 from tapes.answering.asking import clock_fields
 from tapes.answering.protocol import Question
 from tapes.commands.context import Flags, Run, begin, no_flags
-from tapes.commands.desk import Desk
-from tapes.commands.names import names_of
-from tapes.commands.publishing import told_to
 from tapes.render.dashboard import plain_stats, stats_csv, stats_md, terminal_stats
 from tapes.render.output import write
 
@@ -74,10 +71,9 @@ def _resident(run: Run, asked: Ask) -> tuple[TeamStats, Mapping[str, str]] | Non
 
 
 def _here(run: Run, asked: Ask) -> tuple[TeamStats, Mapping[str, str]]:
-    with Desk(run) as desk:
-        source = desk.source()
-        told = told_to(source.client, run.out.warn) if asked.team_only and source.client else None
-        return team_stats(source, asked, told), names_of(source.client)
+    from tapes.answering.here import counted_here  # noqa: PLC0415 - loads what an answered command does without
+
+    return counted_here(run, asked)
 
 
 def stats_fields(found: TeamStats) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Words for a command: the index, brought up to date, or the scan where there can be none."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TypeVar
@@ -12,9 +12,9 @@ from query.indexing import index_key, open_current
 from query.scan import Scan
 from query.texts import Texts
 from query.words import Words
-from tapes.commands.context import Run
 from tapes.commands.desk import Desk
 from tapes.progress import Tell, progress
+from tapes.render.search_results import unread_lines
 
 _T = TypeVar("_T")
 
@@ -45,13 +45,8 @@ def ask_words(
 
 def warn_unread(desk: Desk, texts: Texts) -> None:
     """Say what was not searched: silence would read as "nothing there"."""
-    warn_problems(desk.run, (problem.message for problem in texts.unread.values()))
-
-
-def warn_problems(run: Run, problems: Iterable[str]) -> None:
-    """The same, of what another process could not read."""
-    for problem in sorted(set(problems)):
-        run.out.warn(f"not searched: {problem}")
+    for line in unread_lines(problem.message for problem in texts.unread.values()):
+        desk.run.out.warn(line)
 
 
 def _ask_index(desk: Desk, texts: Texts, ask: Callable[[Words], _T], tell: Tell | None) -> _T:

@@ -7,10 +7,10 @@ from typing import Final
 
 from rich.console import Console
 
+from query.answers import Asked, Order
 from query.filter import SessionFilter
 from query.finding import Finder
 from query.moments import Clock
-from query.search import Asked, Order
 from query.texts import Texts
 from tapes.commands.context import Run
 from tapes.commands.desk import Desk

@@ -28,7 +28,7 @@ from prompt_toolkit.output import ColorDepth
 from prompt_toolkit.output.vt100 import Vt100_Output
 from prompt_toolkit.styles import Style
 
-from query.search import Found
+from query.answers import Found
 from tapes.finder.view import HELP, preview, rows, status
 from tapes.finder.worker import Broken, Message, Reply, Told, Worker
 from tapes.render.safe import safe_line

@@ -6,8 +6,7 @@ from typing import Final
 from prompt_toolkit.formatted_text import StyleAndTextTuples
 from rich.cells import set_cell_size
 
-from query.search import Found, Hit
-from query.snippets import Snippet
+from query.answers import Found, Hit, Snippet
 from tapes.render import figures
 from tapes.render.safe import safe_line
 from tapes.render.session_list import shown_of

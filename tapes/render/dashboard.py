@@ -10,8 +10,8 @@ from rich.console import RenderableType
 from rich.panel import Panel
 from rich.text import Text
 
-from query.paths import Tokens
-from query.stats import DayActivity, GroupUse, PeriodStats, TeamStats
+from query.answers import Tokens
+from query.stats_answer import DayActivity, GroupUse, PeriodStats, TeamStats
 from tapes.render import figures
 from tapes.render.safe import safe_line
 from tapes.render.tables import Column, terminal_table

@@ -7,8 +7,8 @@ from hashlib import sha256
 from html import escape
 from typing import Final
 
+from query.answers import Session
 from query.records import About, about_record
-from query.sessions import Session
 from store.nodes import Node
 from tapes.render import figures
 from tapes.render.plain_blocks import Piece, model_of, pieces_of, who

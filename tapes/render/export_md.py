@@ -5,8 +5,8 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
+from query.answers import Session
 from query.records import About, about_record
-from query.sessions import Session
 from store.nodes import Node
 from tapes.render import figures
 from tapes.render.plain_blocks import Piece, model_of, pieces_of, who

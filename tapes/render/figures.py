@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from store.facts import instant
+from store.times import instant
 
 short_id_chars: Final = 12
 _KIB: Final = 1024

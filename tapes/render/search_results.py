@@ -1,13 +1,12 @@
 """What a search found: sessions, and under each the turns that match with the words in their place."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from rich.console import RenderableType
 from rich.text import Text
 
-from query.search import Answer, Asked, Found, Hit
-from query.snippets import Snippet
+from query.answers import Answer, Asked, Found, Hit, Snippet
 from tapes.render import figures
 from tapes.render.safe import safe, safe_line
 from tapes.render.session_list import counted, shown_of
@@ -65,6 +64,11 @@ def withheld_line(answer: Answer) -> str:
     """What no search can find, said: silence would read as "nothing there"."""
     turns = f"{answer.withheld} turn{' is' if answer.withheld == 1 else 's are'}"
     return f"{turns} metadata-only: what was said in them is not searched"
+
+
+def unread_lines(problems: Iterable[str]) -> Iterator[str]:
+    """What could not be read and so was not searched, each reason once."""
+    return (f"not searched: {problem}" for problem in sorted(set(problems)))
 
 
 def answer_line(answer: Answer, asked: Asked, ranked_newest: int | None) -> str:

@@ -6,8 +6,7 @@ from typing import Final
 from rich.console import RenderableType
 from rich.text import Text
 
-from query.paths import Tokens
-from query.sessions import Session, SessionList, Totals
+from query.answers import Session, SessionList, Tokens, Totals
 from tapes.render import figures
 from tapes.render.tables import Column, plain_lines, terminal_table
 

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
+from query.answers import Answer, Asked, Order, Scope
 from query.catalog import Catalog
 from query.grammar import parse_line
 from query.index import WordIndex
@@ -12,7 +13,7 @@ from query.indexed import Indexed
 from query.indexing import open_current
 from query.moments import Clock
 from query.scan import Scan
-from query.search import Answer, Asked, Order, Scope, search
+from query.search import search
 from query.source import Source, open_source
 from query.texts import Texts
 from query.words import Words

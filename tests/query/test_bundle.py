@@ -15,13 +15,12 @@ from hypothesis import strategies as st
 
 from crypto.errors import FormatBroken, TapesError, UsageError, VerificationFailed
 from query import bundle_read
+from query.answers import Session, Tokens
 from query.bundle import BundledSession, bundle_schema
 from query.bundle_import import BundleImport, import_bundle
 from query.bundle_read import read_bundle
 from query.bundle_write import write_bundle
-from query.paths import Tokens
 from query.records import About
-from query.sessions import Session
 from store.local import LocalStore
 from store.nodes import Node, node_to_bytes, node_to_dict
 from tests.command_line import HOUSE

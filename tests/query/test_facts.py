@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from query.facts import SessionFacts, choose, totals_of
+from query.answers import SessionFacts
+from query.facts import choose, totals_of
 from query.filter import SessionFilter, filter_of
 from query.moments import rfc3339
 from query.sessions import totals

@@ -8,7 +8,8 @@ from query.facts import choose
 from query.filter import filter_of
 from query.moments import Clock
 from query.sessions import list_sessions
-from query.stats import Ask, team_stats
+from query.stats import team_stats
+from query.stats_answer import Ask
 from tests.query.made_rows import START, Commit, Said, source_of
 
 manifests = 5_000

@@ -11,10 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import query.rollup
+from query.answers import Tokens
 from query.moments import Clock
-from query.paths import Tokens
 from query.sessions import list_sessions
-from query.stats import OTHERS, Ask, GroupUse, TeamStats, Use, days_max, team_stats
+from query.stats import OTHERS, team_stats
+from query.stats_answer import Ask, GroupUse, TeamStats, Use, days_max
 from tests.query.made_rows import START, Commit, Said, Shown, _shown, name, source_of
 
 DAY_MINUTES = 24 * 60

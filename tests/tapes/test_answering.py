@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 import tapes.answering.asking
-from query.search import Answer
+from query.answers import Answer
 from tapes.answering.asking import ask
 from tapes.answering.hosting import Answering
 from tapes.answering.protocol import Question, Reply, is_same_user, spoken_version
@@ -43,6 +43,11 @@ LISTS = (
     ("stats", "--period", "3000d", "--members"),
     ("stats", "--period", "3000d", "--fold-small"),
 )
+# What is slow to import, or belongs to opening a home; the last are those of our own that bring others along.
+ENGINES = {
+    "duckdb", "pyarrow", "numpy", "apsw", "sqlite3", "boto3", "botocore", "nacl", "cryptography", "keyring", "zstandard",
+    "genai_prices", "prompt_toolkit", "store.nodes", "sync.client", "query.source", "tapes.commands.desk",
+}  # fmt: skip
 
 
 @pytest.fixture
@@ -119,6 +124,30 @@ def test_it_answers_as_a_command_does_with_and_without_an_index(ada: Person) -> 
         running.end()
     assert all(one["total"]["matches"] for one in alone[:5])
     assert _unranked(alone) == _unranked(scanned)
+
+
+@pytest.mark.parametrize(
+    "words", [("search", "kite"), ("sessions",), ("stats", "--period", "3000d", "--json")]
+)
+def test_an_answered_command_loads_no_engine(ada: Person, resident: Resident, words: tuple[str, ...]) -> None:
+    """A command that the resident process answers starts without what only finding an answer needs; one without it, with."""
+    resident.asked()
+    answered = _loaded(ada, words)
+    resident.end()
+
+    assert not answered & ENGINES
+    assert _loaded(ada, words) >= {"duckdb", "pyarrow", "numpy", "sqlite3"}
+
+
+def _loaded(person: Person, words: tuple[str, ...]) -> set[str]:
+    """What a command's process has imported when it ends."""
+    code = "import sys; from tapes.cli import run; code = run(sys.argv[1:]); print(*sys.modules, file=sys.stderr); sys.exit(code)"
+    done = subprocess.run(
+        [sys.executable, "-c", code, *words],
+        env=person._environ(), cwd=HOUSE, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout
+    return set(done.stderr.splitlines()[-1].split())
 
 
 def _unranked(answers: list[Any]) -> list[Any]:

@@ -1,0 +1,54 @@
+"""The same answers by this very process, where no other gave them: loads the engines, opens the home's files."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from query.answers import Answer, Asked, SessionList
+from query.facts import choose, totals_of
+from query.filter import SessionFilter
+from query.moments import Clock
+from query.search import search
+from query.sessions import totals
+from query.source import Source
+from query.stats import team_stats
+from query.stats_answer import Ask, TeamStats
+from query.texts import Texts
+from tapes.commands.context import Run
+from tapes.commands.desk import Desk
+from tapes.commands.names import names_of
+from tapes.commands.publishing import told_to
+from tapes.commands.wording import ask_words, warn_unread
+
+
+def searched_here(run: Run, asked: Asked, *, scan: bool) -> tuple[Answer, Asked, list[str]]:
+    """The answer, with the names of members, and the names of what could not be read. `scan`: ask no index."""
+    with Desk(run) as desk:
+        source = desk.source()
+        texts, asked = Texts(source), replace(asked, names=names_of(source.client))
+        answer = ask_words(desk, texts, lambda found: search(source, asked, found, texts), scan=scan)
+        warn_unread(desk, texts)
+        return answer, asked, sorted(texts.unread)
+
+
+def listed_here(run: Run, chosen: SessionFilter, clock: Clock) -> tuple[SessionList, Mapping[str, str]]:
+    """The sessions that pass, and the names of members by id."""
+    with Desk(run) as desk:
+        return listed_sessions(desk.source(), chosen, clock)
+
+
+def listed_sessions(
+    source: Source, chosen: SessionFilter, clock: Clock
+) -> tuple[SessionList, dict[str, str]]:
+    """The sessions that pass, and what all of them used; names are those of members by id."""
+    names = names_of(source.client)
+    passing = choose(source, chosen, clock, names)
+    used = totals(source) if chosen == SessionFilter() else totals_of(source, passing)
+    return SessionList(passing.facts, used), names
+
+
+def counted_here(run: Run, asked: Ask) -> tuple[TeamStats, Mapping[str, str]]:
+    """The dashboard's numbers, and the names of members by id."""
+    with Desk(run) as desk:
+        source = desk.source()
+        told = told_to(source.client, run.out.warn) if asked.team_only and source.client else None
+        return team_stats(source, asked, told), names_of(source.client)
