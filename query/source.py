@@ -11,7 +11,7 @@
     withheld   BOOLEAN   true where commits have nothing but metadata of the node
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Final, Self
@@ -21,12 +21,14 @@ import pyarrow as pa
 from crypto.errors import VerificationFailed
 from query.costs import lay_over
 from query.engine import Engine
+from query.neighbourhood import Neighbourhood
 from query.rules import STEPS
-from store.local import LocalStore
+from store.local import Link, LocalFacts, LocalStore
 from store.manifest_schema import MANIFEST_SCHEMA, own_table
 from store.names import slot_name
+from store.parquet import storable_text
 from sync.client import Client
-from sync.pull import applied_manifests
+from sync.pull import open_kept
 from sync.replica import PendingManifest
 
 _batch_rows = 100_000  # rows handed to DuckDB at once: thousands of one-row manifests cost few inserts
@@ -81,16 +83,26 @@ class Source:
         self.engine.close()
 
 
-def open_source(local: LocalStore | None, client: Client | None, costs: pa.Table | None = None) -> Source:
+def open_source(
+    local: LocalStore | None,
+    client: Client | None,
+    costs: pa.Table | None = None,
+    *,
+    about: str | None = None,
+) -> Source:
     """All manifests taken in by pull, and own nodes. Makes no request while the cache has the manifests.
 
-    `costs` (query/costs.py) stand in for those that were computed or unknown.
+    `costs` (query/costs.py) stand in for those that were computed or unknown. `about`: a session's name; only the rows that its
+    reading depends on are there.
 
     VerificationFailed when a manifest is gone from both cache and bucket; StoreError when the bucket is needed and away.
     """
     source = Source(Engine(), local, client)
     try:
-        fill(source, _committed(client) if client else (), _own(local, client) if local else ())
+        pushed = client.replica.manifests("applied") if client else []
+        near = _near(about, client, pushed, local) if about is not None else None
+        committed = _committed(client, pushed, near) if client else ()
+        fill(source, committed, _own(local, client, near) if local else ())
         if costs is not None:
             lay_over(source.engine, costs)
             source.repriced = True
@@ -118,23 +130,67 @@ def fill(source: Source, committed: Iterable[Batch], own: Iterable[Batch]) -> No
             engine.run(step)
 
 
-def _committed(client: Client) -> Iterator[Batch]:
-    for pending, manifest in applied_manifests(client):
+def _near(
+    about: str, client: Client | None, pushed: Sequence[PendingManifest], local: LocalStore | None
+) -> Neighbourhood:
+    """What to read of the manifests, each opened once, and of the local store."""
+    near = Neighbourhood(about)
+    if client is not None:
+        for pending in pushed:
+            near.look(open_kept(client, pending).table)
+    links = local.links() if local is not None else iter(())
+    while chunk := list(islice(links, _batch_rows)):
+        near.look(_links_table(chunk))
+    near.find()
+    return near
+
+
+def _links_table(rows: Sequence[Link]) -> pa.Table:
+    """Rows of the local store as Neighbourhood looks at them."""
+    hashes, parents, conversations, sessions = zip(*rows, strict=True)
+    return pa.table(
+        {
+            "hash": pa.array(map(bytes.fromhex, hashes), pa.binary(32)),
+            "parent": pa.array((p and bytes.fromhex(p) for p in parents), pa.binary(32)),
+            "conversation": pa.array(map(bytes.fromhex, conversations), pa.binary(32)),
+            "harness_session": pa.array((s and storable_text(s) for s in sessions), pa.string()),
+        }
+    )
+
+
+def _committed(
+    client: Client, pushed: Sequence[PendingManifest], near: Neighbourhood | None
+) -> Iterator[Batch]:
+    for number, pending in enumerate(pushed):
+        if near is not None and not near.touches(number):
+            continue
+        table = open_kept(client, pending).table
         roster = client.roster
         author = roster.devices.get(pending.device)
         if author is None:
             raise VerificationFailed(slot_name(pending.seq), "its author is in no roster")
         in_team = pending.space == roster.team_space
-        yield Origin(author.member, author.id, pending.seq, in_team, pending), manifest.table
+        yield (
+            Origin(author.member, author.id, pending.seq, in_team, pending),
+            near.of(table) if near is not None else table,
+        )
 
 
-def _own(local: LocalStore, client: Client | None) -> Iterator[Batch]:
+def _own(local: LocalStore, client: Client | None, near: Neighbourhood | None) -> Iterator[Batch]:
     identity = client.identity if client else None
     origin = Origin(identity.member_id, identity.device_id) if identity else Origin()
     # A superseded node that no commit has is never pushed: listing it here would make two laptops disagree for ever.
-    facts = (row for row in local.facts() if not row.superseded)
+    facts = (
+        row for row in (local.facts() if near is None else _near_facts(local, near)) if not row.superseded
+    )
     while chunk := list(islice(facts, _batch_rows)):
         yield origin, own_table(chunk, _NOBODY, _NOBODY)
+
+
+def _near_facts(local: LocalStore, near: Neighbourhood) -> Iterator[LocalFacts]:
+    for conversation, _ in local.changed_conversations(0):
+        if near.has_conversation(conversation):
+            yield from local.conversation_facts(conversation)
 
 
 def _take(source: Source, batches: Iterable[Batch], arrived: int, insert: str) -> int:

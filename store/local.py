@@ -33,7 +33,7 @@ from store.local_rows import (
 from store.node_parse import node_from_bytes, node_from_fields
 from store.nodes import Json, Node, exact_bytes, node_to_bytes, node_to_dict
 
-__all__ = ["Added", "LocalFacts", "LocalStore", "local_store_path"]
+__all__ = ["Added", "Link", "LocalFacts", "LocalStore", "local_store_path"]
 
 local_node_bytes_max: Final = 512 * MIB  # above node_bytes_max: what no frame may hold still stays here
 _page_rows: Final = 1000  # rows read per query: memory stays bounded and no long snapshot holds up the WAL
@@ -45,6 +45,7 @@ bulk_cache_kib: Final = 131_072
 bulk_wal_pages: Final = 16_384
 _keys_at_once: Final = 500  # of SQLite's 32,766 parameters of a query
 Written = tuple[Node, bytes]
+Link = tuple[str, str | None, str, str | None]  # hash, parent's hash, conversation, the agent's session id
 # How a transaction begins, ends well, and is undone.
 _WHOLE: Final = ("BEGIN IMMEDIATE", "COMMIT", ["ROLLBACK"])
 _PART: Final = ("SAVEPOINT part", "RELEASE part", ["ROLLBACK TO part", "RELEASE part"])
@@ -247,6 +248,17 @@ class LocalStore:
         """Every node's facts from `after_rowid` on, exclusive, in order of insertion; reads a page at a time."""
         while rows := self._run(FACTS_AFTER, (after_rowid, _page_rows)):
             yield from map(facts_of_row, rows)
+            after_rowid = rows[-1][0]
+
+    def links(self) -> Iterator[Link]:
+        """How every node that is not superseded hangs together, in order of insertion; reads a page at a time."""
+        query = """
+            SELECT id, hash, parent_hash, conversation, harness_session FROM nodes
+            WHERE id > ? AND superseded_by IS NULL ORDER BY id LIMIT ?
+        """
+        after_rowid = 0
+        while rows := self._run(query, (after_rowid, _page_rows)):
+            yield from (row[1:] for row in rows)
             after_rowid = rows[-1][0]
 
     def conversation_facts(self, conversation: str) -> Iterator[LocalFacts]:

@@ -154,17 +154,18 @@ class Desk:
         for remark in remarks:
             self.run.out.warn(remark)
 
-    def source(self, *, repriced: bool = True) -> Source:
+    def source(self, *, repriced: bool = True, about: str | None = None) -> Source:
         """All sessions: this device's own and, when there is a team, what was pulled; of the cloud, as it is now.
 
-        `repriced`: at the costs of `tapes reprice`, where there are some.
+        `repriced`: at the costs of `tapes reprice`, where there are some. `about`: only what a session of that name depends on.
         """
         if self.is_cloud:
-            return self._closing.enter_context(open_source(None, self._fresh_client()))
+            return self._closing.enter_context(open_source(None, self._fresh_client(), about=about))
         shares = (
             self.uses_bucket and self.run.home.identity.exists() and self.run.config.text("storage.bucket")
         )
-        source = open_source(self.local, self.client if shares else None, self._costs() if repriced else None)
+        client, costs = self.client if shares else None, self._costs() if repriced else None
+        source = open_source(self.local, client, costs, about=about)
         return self._closing.enter_context(source)
 
     def _fresh_client(self) -> Client:

@@ -40,7 +40,7 @@ def show(
     """Read one session."""
     run = begin(flags)
     with Desk(run) as desk:
-        source = desk.source()
+        source = desk.source(about=session)
         head = resolve(source, session)
         nodes = load(source, head)
     if flags.json:

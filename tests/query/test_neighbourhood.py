@@ -1,0 +1,175 @@
+"""A neighbourhood: its rows alone say of a session what all rows say."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from crypto.errors import UsageError
+from query import neighbourhood
+from query.engine import Engine
+from query.neighbourhood import Neighbourhood
+from query.sessions import resolve
+from query.source import Batch, Origin, Source, fill, open_source
+from query.transcript import _steps, load
+from store.nodes import node_to_bytes
+from tests.actors import founded, joined
+from tests.fakes.strict_store import StrictStore
+from tests.laptops import Laptop, conversation
+from tests.query.made_rows import Commit, Said, name, table_of
+from tests.sealing_keys import digest
+
+NODES = [f"n{number}" for number in range(9)]
+TALKS = ["talk", "other", "third", "n1"]
+said = st.builds(
+    Said,
+    node=st.sampled_from(NODES),
+    parent=st.none() | st.sampled_from([*NODES, "never seen"]),
+    conversation=st.sampled_from(TALKS),
+    kind=st.sampled_from(["message", "message", "session"]),
+    usage_id=st.none() | st.sampled_from(["call 1", "call 2"]),
+    used=st.tuples(st.none(), st.none(), st.none(), st.sampled_from([None, 1, 5])),
+    minute=st.none() | st.integers(0, 4),
+    placed=st.booleans(),
+    verified=st.booleans(),
+    harness_session=st.none() | st.sampled_from(["harness-1", "harness-12", "else"]),
+)
+commits = st.lists(
+    st.builds(
+        Commit,
+        rows=st.lists(said, min_size=1, max_size=4).map(tuple),
+        member=st.sampled_from(["ana", "ben"]),
+        team=st.booleans(),
+    ),
+    max_size=5,
+)
+own_rows = st.lists(said, max_size=4, unique_by=lambda row: row.node)
+asked = st.sampled_from(
+    [*map(name, NODES + TALKS), *(name(node)[:5].upper() for node in NODES), "harness-1", "harn", "zzzz"]
+)
+
+
+def batches_of(commits: Sequence[Commit]) -> list[Batch]:
+    """A manifest for each commit."""
+    return [
+        (
+            Origin(digest(commit.member), digest("laptop of " + commit.member), seq, commit.team),
+            table_of(commit.rows),
+        )
+        for seq, commit in enumerate(commits)
+    ]
+
+
+def own_of(rows: Sequence[Said]) -> list[Batch]:
+    """What this device has."""
+    return [(Origin(digest("me"), digest("my laptop")), table_of(rows))]
+
+
+def told(batches: Sequence[Batch], own: Sequence[Batch], asked_for: str) -> object:
+    """Which session a name means and what each row of it says, or why it means none."""
+    with Source(Engine()) as source:
+        fill(source, batches, own)
+        try:
+            head = resolve(source, asked_for)
+        except UsageError as refused:
+            return str(refused)
+        steps = list(_steps(source.engine, head, None))
+        # Origins are numbered as they come: what a number stands for is compared instead.
+        places = [step.place and source.origins[step.place.origin].seq for step in steps]
+        shown = [
+            (step.hash, step.parent, step.committed, step.device, step.usage, step.labels) for step in steps
+        ]
+        others = [
+            source.engine.all("SELECT origin >= 0 FROM others WHERE hash = unhex(?)", [step.hash])
+            for step in steps
+        ]
+        return head, shown, places, others
+
+
+def narrowed(
+    batches: Sequence[Batch], own: Sequence[Batch], asked_for: str
+) -> tuple[list[Batch], list[Batch]]:
+    """The same rows as far as they belong to the neighbourhood."""
+    near = Neighbourhood(asked_for)
+    every = [*batches, *own]
+    for _, table in every:
+        near.look(table)
+    near.find()
+    kept = [(origin, near.of(table)) for origin, table in every]
+    for number, (_, table) in enumerate(kept):
+        assert near.touches(number) or not table.num_rows
+    few = [batch for number, batch in enumerate(kept[: len(batches)]) if near.touches(number)]
+    return few, kept[len(batches) :]
+
+
+@given(commits, own_rows, asked)
+@settings(max_examples=40, deadline=None)
+def test_few_rows_tell_what_all_rows_tell(made: list[Commit], own: list[Said], asked_for: str) -> None:
+    """For any rows, forks, circles, rivals and names: the same session, the same rows, the same places, the same refusal."""
+    batches, mine = batches_of(made), own_of(own)
+    assert told(*narrowed(batches, mine, asked_for), asked_for) == told(batches, mine, asked_for)
+
+
+def test_a_path_through_conversations_and_a_rival_without_a_link_belong() -> None:
+    """A path whose every node names another conversation is whole; what hides a leaf counts, though nothing leads to it."""
+    chain = [Said(f"n{n}", f"n{n - 1}" if n else None, f"talk {n}") for n in range(5)]
+    call = Said("n6", conversation="one", usage_id="call", used=(None, None, None, 1))
+    better = Said("n7", conversation="one", usage_id="call", used=(None, None, None, 9))
+    made = batches_of([Commit((row,)) for row in [*chain, call, better]])
+    for asked_for, rows in ((name("n4"), 5), (name("n6"), 2)):
+        few = narrowed(made, [], asked_for)
+        assert rows == sum(table.num_rows for _, table in few[0])
+        assert told(*few, asked_for) == told(made, [], asked_for)
+    assert "no session" in str(told(made, [], name("n6")))
+
+
+def test_strangers_stay_away() -> None:
+    """Of many conversations the rows of one are kept, whatever it is called by, and nothing where nothing bears the name."""
+    made = [
+        Commit(
+            tuple(
+                Said(f"{talk}-{n}", f"{talk}-{n - 1}" if n else None, talk, harness_session=f"h-{talk}")
+                for n in range(4)
+            )
+        )
+        for talk in ("a", "b", "c")
+    ]
+    for asked_for in (name("b-3"), name("b"), name("b-1")[:9], "h-b"):
+        few, _ = narrowed(batches_of(made), [], asked_for)
+        assert [table.num_rows for _, table in few] == [4]
+    assert narrowed(batches_of(made), [], "nothing") == ([], [])
+
+
+def test_rows_that_never_end_are_all_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hostile rows that grow by one node a round are not followed for ever: everything is read, as without a neighbourhood."""
+    monkeypatch.setattr(neighbourhood, "rounds_max", 3)
+    chain = [Said(f"n{n}", f"n{n - 1}" if n else None, f"talk {n}") for n in range(9)]
+    made = [Commit((said,)) for said in [*chain, Said("stranger", conversation="far")]]
+    few, _ = narrowed(batches_of(made), [], name("n0"))
+    assert len(few) == len(made)
+
+
+def test_both_laptops_read_one_session_of_many(tmp_path: Path) -> None:
+    """What was pushed, pulled, and is only here reads the same by its neighbourhood as from everything."""
+    store = StrictStore()
+    owner = founded(store, tmp_path / "ana")
+    ben = joined(owner, store, tmp_path / "ben")
+    laptops = [Laptop(owner, tmp_path / "ana"), Laptop(ben, tmp_path / "ben")]
+    talks = [conversation(f"talk {number}", 5) for number in range(4)]
+    for talk in talks[:3]:
+        laptops[0].local.add(talk)
+        laptops[0].provider.sync()
+    laptops[1].provider.sync()
+    laptops[1].local.add(talks[3])
+    for laptop, talk in [
+        *((laptop, talk) for laptop in laptops for talk in talks[:3]),
+        (laptops[1], talks[3]),
+    ]:
+        with open_source(laptop.local, laptop.client, about=talk[-1].hash) as source:
+            assert source.engine.all("SELECT count(*) FROM rows") == [(5,)]
+            read = [node_to_bytes(node) for node in load(source, resolve(source, talk[-1].hash))]
+        assert read == [node_to_bytes(node) for node in talk]
+    for laptop in laptops:
+        laptop.close()
