@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from store.parquet import storable_text
+from store.storable import storable_text
 
 COLUMNS: Final = ("hash", "parent", "conversation", "harness_session")
 rounds_max: Final = 64  # hostile rows grow by one node a round: then everything is the neighbourhood, as if nobody had narrowed

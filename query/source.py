@@ -26,7 +26,7 @@ from query.rules import STEPS
 from store.local import Link, LocalFacts, LocalStore
 from store.manifest_schema import MANIFEST_SCHEMA, own_table
 from store.names import slot_name
-from store.parquet import storable_text
+from store.storable import storable_text
 from sync.client import Client
 from sync.pull import open_kept
 from sync.replica import PendingManifest
