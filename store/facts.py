@@ -86,9 +86,10 @@ def without_words(facts: NodeFacts) -> NodeFacts:
 
 def _is_git(block: dict[str, Any]) -> bool:
     """A Bash call that commits or pushes: the strongest sign that a session came to something (tapes.md §3.6)."""
-    tool_input = block.get("tool_input")
+    tool_input = block.get("tool_input") if block.get("type") == "tool_use" else None
     command = tool_input.get("command") if isinstance(tool_input, dict) else None
-    return block.get("type") == "tool_use" and isinstance(command, str) and bool(_GIT.search(command))
+    # The expression alone looks for a word's beginning at every letter, and a command may be a whole script.
+    return isinstance(command, str) and "git" in command and bool(_GIT.search(command))
 
 
 def _tools(blocks: list[dict[str, Any]]) -> str | None:

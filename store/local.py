@@ -30,7 +30,7 @@ from store.local_rows import (
     facts_of_row,
     node_row,
 )
-from store.node_parse import node_from_bytes, node_from_fields
+from store.node_parse import is_sound, node_from_bytes, node_from_fields
 from store.nodes import Json, Node, exact_bytes, node_to_bytes, node_to_dict
 
 __all__ = ["Added", "Link", "LocalFacts", "LocalStore", "local_store_path"]
@@ -386,7 +386,8 @@ def written(node: Node) -> Written:
     fields, name = node_to_dict(node), f"node {node.hash}"
     data = exact_bytes(fields)
     if data is not None:
-        node_from_fields(fields, name, verify=False)
+        if not is_sound(node):
+            node_from_fields(fields, name, verify=False)  # says what is wrong
         return node, data
     try:
         data = node_to_bytes(node)

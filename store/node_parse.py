@@ -49,6 +49,36 @@ def node_from_fields(fields: dict[str, Json], name: str, *, verify: bool = True)
     )
 
 
+def is_sound(node: Node) -> bool:
+    """Whether `node_from_fields` takes what the node is written as; a writer need not make it anew to know."""
+    usage, cost, source = node.usage, node.cost, node.source
+    texts: list[Json] = [node.hash_version, node.stop_reason, node.project, node.created_at]
+    counts: list[Json] = []
+    objects: list[Json] = [node.bucket]
+    if usage is not None:
+        counts += [
+            usage.input_uncached,
+            usage.cache_read,
+            usage.cache_write,
+            usage.output,
+            usage.cache_write_1h,
+        ]
+        objects.append({} if usage.raw is None else usage.raw)
+    if cost is not None:
+        counts.append(0 if cost.usd_micro is None else cost.usd_micro)
+        texts += [cost.source or 0, cost.table]
+    if source is not None:
+        texts += [source.harness or 0, source.session, source.usage_id]
+        objects.append(source.extra)
+    return (
+        is_hash(node.hash)
+        and (node.parent_hash is None or is_hash(node.parent_hash))
+        and all(type(value) is dict for value in objects)
+        and all(value is None or type(value) is str for value in texts)
+        and all(type(value) is int and 0 <= value <= count_max for value in counts)
+    )
+
+
 def _parse(data: bytes, name: str, bytes_max: int) -> dict[str, Json]:
     if len(data) > bytes_max:
         raise FormatBroken(name, f"a node of {len(data)} bytes is over {bytes_max}")

@@ -6,13 +6,15 @@ they are. Fields (absent = null): hash, hash_version, parent_hash, bucket, stop_
 
 import json
 from dataclasses import dataclass, field
-from typing import Any
+from math import isfinite
+from typing import Any, Final
 
 import orjson
 
-from store.limits import quick_json_bytes_max
-
 Json = Any  # a decoded JSON value
+_JSON_TYPES_ONLY: Final = (
+    orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_SUBCLASS
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,18 +106,27 @@ def node_to_bytes(node: Node) -> bytes:
 
 
 def exact_bytes(fields: dict[str, Json]) -> bytes | None:
-    """The JSON of `fields` if it reads back as just them; None for what only the slower encoder can write or must refuse.
-
-    orjson writes null for an infinity or NaN, and a list for a tuple: neither comes back equal.
-    """
+    """The JSON of `fields` if it reads back as just them; None for what only the slower encoder can write or must refuse."""
     try:
-        data = orjson.dumps(fields)
-        return data if len(data) <= quick_json_bytes_max and orjson.loads(data) == fields else None
-    except (
-        TypeError,
-        ValueError,
-    ):  # a lone surrogate, more than 64 bits, more than 254 levels, a key that is no text
+        data = orjson.dumps(fields, option=_JSON_TYPES_ONLY)
+    except TypeError:  # a lone surrogate, more than 64 bits, more than 254 levels, a key that is no text
         return None
+    # orjson writes null for an infinity or NaN. Where no null stands there is none; where one does, the values are looked at.
+    return data if b"null" not in data or _finite(fields) else None
+
+
+def _finite(fields: dict[str, Json]) -> bool:
+    """Whether no number inside is an infinity or NaN; by a stack, since a log may nest deeper than Python recurses."""
+    stack: list[Json] = [fields]
+    while stack:
+        item = stack.pop()
+        for value in item.values() if type(item) is dict else item:
+            kind = type(value)
+            if kind is dict or kind is list or kind is tuple:
+                stack.append(value)
+            elif kind is float and not isfinite(value):
+                return False
+    return True
 
 
 def _any_bytes(fields: dict[str, Json]) -> bytes:

@@ -20,6 +20,7 @@ _SKIP_BYTES = 1 * MIB
 # What a crashed filesystem or another platform leaves around a line: NUL padding, CR, blanks.
 MARGIN = b" \t\r\n\0"
 _BOM = b"\xef\xbb\xbf"
+_integer_end = 2.0**63  # orjson reads integers below as they are
 _LONE = re.compile("[\ud800-\udfff]")
 
 Record = dict[str, Any]
@@ -97,7 +98,7 @@ def decode(raw: bytes) -> Record:
     Lone surrogates become U+FFFD, as in the Go tool: they are no text, and neither SQLite nor Parquet can hold them.
     """
     try:
-        record = _plain(raw) or _DECODER.decode(raw.removeprefix(_BOM).decode())
+        return _plain(raw) or _any(raw)
     except UnicodeDecodeError as bad:
         raise BadLine(f"not UTF-8 at byte {bad.start}") from None
     except json.JSONDecodeError as bad:
@@ -108,24 +109,46 @@ def decode(raw: bytes) -> Record:
         raise
     except ValueError:  # an integer of more digits than Python converts
         raise BadLine("a number is too large") from None
+
+
+def _plain(raw: bytes) -> Record | None:
+    """The object of a line as orjson reads it, which takes half the time; None for the decoder to look at.
+
+    What orjson takes it reads as the decoder does, but that it rounds an integer of more than 64 bits to a double.
+    """
+    try:
+        record = orjson.loads(raw)
+    except ValueError:  # bad JSON, or what only the decoder takes: a lone surrogate, a BOM
+        return None
+    return record if type(record) is dict and _exact(record) else None
+
+
+def _exact(record: Record) -> bool:
+    """Whether no number inside can be a rounded integer. BadLine for what nests too deep."""
+    layer: list[Any] = [record]
+    for _ in range(depth_max):
+        below = []
+        for parent in layer:
+            for value in parent.values() if type(parent) is dict else parent:
+                kind = type(value)
+                if kind is dict or kind is list:
+                    below.append(value)
+                elif kind is float and not -_integer_end < value < _integer_end:
+                    return False
+        if not below:
+            return True
+        layer = below
+    raise BadLine(f"nested deeper than {depth_max}")
+
+
+def _any(raw: bytes) -> Record:
+    record = _DECODER.decode(raw.removeprefix(_BOM).decode())
     if not isinstance(record, dict):
         raise BadLine("not an object")
     if raw.count(b"{") + raw.count(b"[") > depth_max and _deeper_than(record, depth_max):
         raise BadLine(f"nested deeper than {depth_max}")
     mended: Record = _mend(record) if b"\\ud" in raw or b"\\uD" in raw else record
     return mended
-
-
-def _plain(raw: bytes) -> Record | None:
-    """The object of a line that is spelled as JSON.stringify spells it, in half the time; None for the decoder to look at.
-
-    What orjson writes back alike holds no key twice, no number that it rounded, and nothing deeper than its 254 levels.
-    """
-    try:
-        record = orjson.loads(raw)
-        return record if type(record) is dict and orjson.dumps(record) == raw else None
-    except (TypeError, ValueError):
-        return None
 
 
 def compact(value: Any) -> str:

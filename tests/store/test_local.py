@@ -4,6 +4,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import fields, replace
+from datetime import UTC, datetime
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -300,6 +301,16 @@ def test_a_failed_transaction_leaves_nothing(store: LocalStore) -> None:
         replace(turn("a"), hash="A" * 64),
         replace(turn("a"), usage=Usage(output=2**63)),
         replace(turn("a"), usage=Usage(output=-1)),
+        replace(turn("a"), usage=Usage(raw=[])),  # type: ignore[arg-type]  # as a broken importer might
+        replace(turn("a"), usage=Usage(output=True)),
+        replace(turn("a"), cost=Cost(False, "computed")),
+        replace(turn("a"), cost=Cost(2**63, "computed")),
+        replace(turn("a"), cost=Cost(1, 5)),  # type: ignore[arg-type]
+        replace(turn("a"), project=5),  # type: ignore[arg-type]
+        replace(turn("a"), source=Source(None)),  # type: ignore[arg-type]
+        replace(turn("a"), source=Source("claude", extra=[])),  # type: ignore[arg-type]
+        replace(turn("a"), source=Source("claude", extra={"at": datetime(2026, 1, 1, tzinfo=UTC)})),
+        replace(turn("a"), source=Source("claude", extra={"x": [{"y": float("nan")}]})),
         replace(turn("a"), bucket={"x": float("inf")}),
         replace(turn("a"), bucket={"x": object()}),
         replace(turn("a"), parent_hash="x"),

@@ -62,6 +62,25 @@ def test_a_hostile_line_is_a_reason(raw: bytes, reason: str) -> None:
     assert (good.record, good.number) == ({"ok": 1}, 2)
 
 
+_numbers = st.integers(-(2**70), 2**70) | st.floats(allow_nan=False, allow_infinity=False)
+_values = st.recursive(
+    _numbers | st.text() | st.booleans() | st.none(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+)
+
+
+@given(st.dictionaries(st.text(), _values, max_size=3))
+def test_the_quick_reader_reads_what_the_standard_one_does(record: dict[str, Any]) -> None:
+    """Every number keeps its value and its type, integers beyond 64 bits too, in whichever spelling."""
+    for text in (json.dumps(record), json.dumps(record, ensure_ascii=False, separators=(",", ":"))):
+        assert repr(decode(text.encode())) == repr(json.loads(text))
+
+
+def test_the_last_of_two_equal_keys_counts() -> None:
+    """A key that stands twice is read as JSON.parse and the standard library read it."""
+    assert decode(b'{"a":1,"b":2,"a":{"c":3,"c":4}}') == {"a": {"c": 4}, "b": 2}
+
+
 def test_blank_padded_and_crlf_lines_are_read() -> None:
     """A crashed filesystem leaves NULs, Windows leaves CRs, editors leave a BOM and blank lines."""
     found = _read(b'\xef\xbb\xbf{"a":1}\r\n\n\0\0\0{"b":2}\n   \n{"c":3}')
