@@ -4,10 +4,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from rich.box import SIMPLE_HEAD
+from rich.cells import cell_len
 from rich.table import Table
 from rich.text import Text
 
 from tapes.render.safe import safe_line
+
+_gap = 3  # cells between two columns
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +28,7 @@ def terminal_table(columns: Sequence[Column], rows: Sequence[Sequence[str]], wid
     """A rich table no wider than `width` columns."""
     clean = [[safe_line(cell) for cell in row] for row in rows]
     kept = _fitting(columns, clean, width)
+    widths = _widths(columns, clean, kept, width)
     table = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="bold", show_edge=False)
     for number in kept:
         column = columns[number]
@@ -34,7 +38,7 @@ def terminal_table(columns: Sequence[Column], rows: Sequence[Sequence[str]], wid
             no_wrap=True,
             overflow="ellipsis",
             style=column.style,
-            min_width=None if column.flexible else _width(columns, clean, number),
+            width=widths[number],
         )
     for row in clean:
         table.add_row(*(Text(row[number]) for number in kept))
@@ -64,9 +68,26 @@ def _fitting(columns: Sequence[Column], rows: Sequence[Sequence[str]], width: in
 
 
 def _total(columns: Sequence[Column], rows: Sequence[Sequence[str]], kept: Sequence[int]) -> int:
-    return sum(_width(columns, rows, number) + 3 for number in kept)
+    return sum(_width(columns, rows, number) + _gap for number in kept)
+
+
+def _widths(
+    columns: Sequence[Column], rows: Sequence[Sequence[str]], kept: Sequence[int], width: int
+) -> dict[int, int]:
+    """Cells per column. Left to itself rich takes from all alike: long texts would cost the id its place."""
+    made = {n: _width(columns, rows, n) for n in kept if not columns[n].flexible}
+    free = width - sum(made.values()) - _gap * len(kept)
+    wanted = sorted((_longest(columns, rows, n), n) for n in kept if columns[n].flexible)
+    for served, (longest, number) in enumerate(wanted):
+        made[number] = max(1, min(longest, free // (len(wanted) - served)))
+        free -= made[number]
+    return made
 
 
 def _width(columns: Sequence[Column], rows: Sequence[Sequence[str]], number: int) -> int:
-    longest = max((len(row[number]) for row in rows), default=0)
-    return max(len(columns[number].title), min(longest, 16) if columns[number].flexible else longest)
+    longest = _longest(columns, rows, number)
+    return max(len(columns[number].title), min(longest, 16)) if columns[number].flexible else longest
+
+
+def _longest(columns: Sequence[Column], rows: Sequence[Sequence[str]], number: int) -> int:
+    return max([cell_len(columns[number].title), *(cell_len(row[number]) for row in rows)])

@@ -5,8 +5,9 @@ import unicodedata
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
+from rich.cells import cell_len
 from rich.console import Console
 
 from store.eras import make_node
@@ -141,20 +142,21 @@ _COLUMNS = (
     Column("models", flexible=True, drop=2),
     Column("n", drop=1),
 )
-_cells = st.text(st.characters(max_codepoint=0x17F), min_size=1, max_size=40)
+_cells = st.text(st.characters(max_codepoint=0x17F) | st.sampled_from("漢字仮名"), min_size=1, max_size=40)
 
 
 @given(
     rows=st.lists(st.tuples(st.just("a" * 12), _cells, _cells, _cells), max_size=4),
     width=st.integers(50, 120),
 )
+@example(rows=[("a" * 12, "0" * 18 + "\x80" * 2, "0" * 20 + "\x80" * 4, "0")], width=57)
 def test_a_table_fits_its_terminal(rows: list[tuple[str, ...]], width: int) -> None:
     """No line is wider than the terminal, and the id is always there in full."""
     file = io.StringIO()
     Console(file=file, width=width, force_terminal=False).print(terminal_table(_COLUMNS, rows, width))
 
     lines = file.getvalue().splitlines()
-    assert all(len(line) <= width for line in lines)
+    assert all(cell_len(line) <= width for line in lines)
     assert len(rows) == sum("a" * 12 in line for line in lines)
 
 
