@@ -21,6 +21,7 @@ FROM places JOIN rows USING (id) JOIN counts USING (id) WHERE segment >= 0 GROUP
 """
 _HEADS: Final = "SELECT segment, space IS NOT DISTINCT FROM 'team' AS team FROM leaves JOIN rows USING (id)"
 _first_us: Final = -62_135_596_800_000_000  # the year 1: a time before it is shown nowhere
+_day_us: Final = 86_400_000_000  # no zone is further from UTC: what is that much later has a day everywhere
 _never: Final = np.iinfo(np.int64).max  # no time at all
 
 
@@ -38,6 +39,11 @@ class Ends:
         """Those that ended in a span."""
         some = (self.ended_us >= first_us) & (self.ended_us < after_us) & (self.team | (not team_only))
         return Ends(*(getattr(self, name)[some] for name in self.__slots__))
+
+    def latest_us(self, before_us: int, team_only: bool) -> int | None:  # noqa: FBT001 - as the asker has it
+        """When the last session before a moment ended; None where none did."""
+        ended = self.within(_first_us + _day_us, before_us, team_only).ended_us
+        return int(ended.max()) if len(ended) else None
 
     @property
     def seconds(self) -> NDArray[np.int64]:

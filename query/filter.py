@@ -96,6 +96,11 @@ class SessionFilter(BaseModel):
             fields[name] = fields[name] + value if name in fields else value
         return filter_of(fields)
 
+    @property
+    def timed(self) -> bool:
+        """Whether a time zone took part in choosing."""
+        return bool(self.since or self.until or self.date)
+
     def to_json(self) -> str:
         """The fields that are set, as one line of JSON; equal filters give equal lines."""
         return json.dumps(self.model_dump(exclude_defaults=True), sort_keys=True)

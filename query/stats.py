@@ -7,7 +7,7 @@ What members publish of sessions that the team cannot read is of UTC days, and s
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import reduce
 from operator import add
 from typing import Any, Final
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from query.answers import Tokens
 from query.catalog import Catalog
 from query.ends import Ends
-from query.moments import micros_of
+from query.moments import Clock, micros_of
 from query.rollup import usage_between
 from query.source import Source
 from query.stats_answer import (
@@ -37,6 +37,7 @@ from store.stats import StatsDay, StatsUse
 
 group_members_min: Final = 3  # a group of fewer people says what one of them did
 OTHERS: Final = "others"
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 # `day` counts from the first day of the previous period.
 _GROUPS: Final = """
 WITH within AS (FROM {usage} WHERE used_at >= ? AND used_at < ? AND (NOT ? OR team)), dated AS (
@@ -102,7 +103,13 @@ def team_stats(
         undated_turns=undated,
         publishing=publishing,
         withheld_turns=found.withheld,
+        earlier_day=_day_of(catalog.ends.latest_us(spans.periods[0][0], ask.team_only), ask.clock),
     )
+
+
+def _day_of(at_us: int | None, clock: Clock) -> date | None:
+    """The day of a moment (microseconds since 1970) in the zone."""
+    return None if at_us is None else (_EPOCH + timedelta(microseconds=at_us)).astimezone(clock.zone).date()
 
 
 @dataclass(frozen=True, slots=True)

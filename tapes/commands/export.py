@@ -48,7 +48,11 @@ def export(
     ],
     output: Annotated[
         str | None,
-        Parameter(name=["--output", "-o"], help="File, folder for parquet, or s3://bucket/…; else stdout."),
+        Parameter(
+            name=["--output", "-o"],
+            help="File, folder for parquet, or s3://bucket/…; else, or with -, stdout.",
+            allow_leading_hyphen=True,
+        ),
     ] = None,
     endpoint_url: Annotated[
         str | None, Parameter(help="Of the S3 that -o names; else as configured for the team's bucket.")
@@ -93,13 +97,20 @@ def export(
         with written(run, target, endpoint_url, region) as path:
             left_out = _write(loader, chosen, about, wanted, kind, path)
     _answer(run, kind, wanted, about, len(chosen) - len(left_out), target)
+    if chosen_by.timed:
+        run.out.say(f"times in {filters.clock().stated}")
+    _say_left_out(left_out)
+    return 0
+
+
+def _say_left_out(left_out: list[str]) -> None:
+    """PartialFailure if some sessions are not in what was written."""
     if left_out:
         raise PartialFailure(
             f"{len(left_out)} sessions are left out: a bundle holds what was said, and of some turns only metadata is here",
             left_out,
             hint="--format json, csv or parquet has their metadata",
         )
-    return 0
 
 
 def _about_redacted(about: About, loader: RedactedLoader, rules: Sequence[Rule], *, by_id: bool) -> About:
@@ -197,8 +208,7 @@ def _filter_record(names: Sequence[str] | None, chosen_by: SessionFilter, filter
     if names is not None:
         return {"ids": sorted(set(names))}
     fields: dict[str, Json] = json.loads(chosen_by.to_json())
-    timed = chosen_by.since or chosen_by.until or chosen_by.date
-    return {**fields, "time_zone": filters.clock().stated} if timed else fields
+    return {**fields, "time_zone": filters.clock().stated} if chosen_by.timed else fields
 
 
 def _write(

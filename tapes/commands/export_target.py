@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final
+from urllib.parse import unquote, urlsplit
 
 from crypto.errors import TapesError, UsageError
 from store.open_store import open_files
@@ -18,6 +19,7 @@ if TYPE_CHECKING:  # the type only: boto3 is slow to import
 
 marker: Final = "_export.json"  # of a dataset, uploaded last: where it is missing, the rest is not all there
 _BUCKET_URL: Final = "s3://"
+_FILE_URL: Final = "file:///"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +42,12 @@ class Target:
 
 def target_of(output: str | None) -> Target:
     """What a command line's `-o` means."""
-    if output is None:
+    if output is None or output == "-":
         return Target()
-    return Target(url=output) if output.startswith(_BUCKET_URL) else Target(Path(output))
+    if output.startswith(_BUCKET_URL):
+        return Target(url=output)
+    # Buckets are given so; as a path it would be a folder named "file:".
+    return Target(Path(unquote(urlsplit(output).path) if output.startswith(_FILE_URL) else output))
 
 
 @contextmanager

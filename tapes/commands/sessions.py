@@ -26,11 +26,11 @@ def sessions(*, filters: FilterFlags = no_filters, flags: Flags = no_flags) -> i
             "No sessions yet. Next: tapes import claude" if nothing else "No session passes the filter."
         )
     elif run.out.stdout.is_terminal:
-        run.out.show(*terminal_list(found, names, run.out.stdout.width))
+        run.out.show(*terminal_list(found, names, run.out.stdout.width, clock.zone))
     else:
-        run.out.lines(piped_list(found.sessions, names))
+        run.out.lines(piped_list(found.sessions, names, clock.zone))
         run.out.say(f"{counted(len(found.sessions))} · {totals_line(found.totals)}")
-    if chosen.since or chosen.until or chosen.date:
+    if chosen.timed or clock.zone is not None:
         run.out.say(f"times in {clock.stated}")
     return 0
 

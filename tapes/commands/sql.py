@@ -55,7 +55,7 @@ def sql(
     """Ask with SQL, read-only; nothing but the tables can be reached."""
     run = begin(flags)
     if format_ == "parquet" and output is None:
-        raise UsageError("parquet is nothing for a terminal", hint="-o FILE")
+        raise UsageError("a parquet answer is a file", hint="-o FILE")
     if format_ == "table" and output is not None:
         raise UsageError("a table is for reading", hint="--format csv, json or parquet with -o")
     asking = _asking_export(over) if over is not None else _asking_home(run)

@@ -29,7 +29,7 @@ def standing(desk: Desk, status: SyncStatus | None) -> dict[str, Any]:
         "provider": status.provider if status else desk.run.config.text("storage.provider"),
         "local": left_behind(desk) if desk.is_cloud else of_store(desk.local),
         "remote": status.remote if status else alone,
-        "pending_push": status.pending_push if status else 0,
+        "pending_push": status.pending_push if status else _waiting(desk),
         "pending_pull": status.pending_pull if status else 0,
         "content": desk.run.config.text("sync.content"),
         "withheld": status.withheld if status else 0,
@@ -38,6 +38,11 @@ def standing(desk: Desk, status: SyncStatus | None) -> dict[str, Any]:
         "requests": traffic.requests(),
         "bytes": traffic.bytes(),
     }
+
+
+def _waiting(desk: Desk) -> int:
+    """Turns to push before there is an identity to push with: all, if a bucket is to have them."""
+    return desk.local.count() if desk.uses_bucket and not desk.is_cloud else 0
 
 
 def of_store(local: LocalStore) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from cyclopts import Parameter
 from crypto.errors import PartialFailure, UsageError
 from sync.providers import Progress, SyncReport
 from tapes.commands.context import Flags, Run, begin, no_flags
-from tapes.commands.desk import Desk
+from tapes.commands.desk import NO_BUCKET_HINT, Desk
 from tapes.commands.joining import forget_strangers_log, team_of_one
 from tapes.commands.publishing import publish_own
 from tapes.commands.standing import standing, syncing
@@ -29,8 +29,10 @@ def storage_sync(
     run = begin(flags)
     with Desk(run) as desk:
         if not desk.uses_bucket:
+            bucket = run.config.text("storage.bucket")
             raise UsageError(
-                "the provider is local: nothing is synced", hint="tapes storage set-provider hybrid"
+                "the provider is local: nothing is synced",
+                hint="tapes storage set-provider hybrid" if bucket else NO_BUCKET_HINT,
             )
         desk.lock()
         forget_strangers_log(desk)

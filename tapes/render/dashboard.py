@@ -11,7 +11,7 @@ from rich.panel import Panel
 from rich.text import Text
 
 from query.answers import Tokens
-from query.stats_answer import DayActivity, GroupUse, PeriodStats, TeamStats
+from query.stats_answer import DayActivity, GroupUse, PeriodStats, TeamStats, days_max
 from tapes.render import figures
 from tapes.render.safe import safe_line
 from tapes.render.tables import Column, terminal_table
@@ -163,6 +163,8 @@ def _bars(groups: Sequence[GroupUse]) -> Iterator[tuple[str, str, str, str, str,
 
 
 def _notes(found: TeamStats) -> Iterator[str]:
+    if not found.current.sessions and not found.current.use.turns:
+        yield _nothing(found)
     yield "Costs are list prices of each call's day, not your bill."
     if found.current.use.unpriced_turns:
         yield f"{found.current.use.unpriced_turns} model calls have no known price and are in no cost."
@@ -175,6 +177,15 @@ def _notes(found: TeamStats) -> Iterator[str]:
         yield f"{found.undated_turns} turns have no time and are in no period."
     if found.withheld_turns:
         yield f"{found.withheld_turns} turns are metadata only: they count, and what was said stayed with its author."
+
+
+def _nothing(found: TeamStats) -> str:
+    """Zeros alone would read as "no sessions at all"; most often they are older than the period."""
+    if found.earlier_day is None:
+        return "No session ended in these days, and none before."
+    days = (found.current.last_day - found.earlier_day).days + 1
+    wider = f": tapes stats --period {days}d" if days <= days_max else ""
+    return f"No session ended in these days; the last one before them did on {found.earlier_day}{wider}"
 
 
 def _sparkline(values: Sequence[int]) -> str:

@@ -1,5 +1,6 @@
 """Numbers, times and ids as people read them."""
 
+from datetime import tzinfo
 from typing import Final
 
 from store.times import instant
@@ -48,10 +49,10 @@ def money(usd_micro: int | None, unpriced_turns: int = 0) -> str:
     return _unpriced if usd_micro == 0 else f"{dollars} + {unpriced_turns} {_unpriced}"
 
 
-def moment(when: str | None) -> str:
-    """An RFC 3339 time as local `2026-02-14 09:30`; what is no time is shown as a dash."""
+def moment(when: str | None, zone: tzinfo | None = None) -> str:
+    """An RFC 3339 time as `2026-02-14 09:30` of the zone, None: of this machine; what is no time is shown as a dash."""
     parsed = instant(when)
-    return parsed.astimezone().strftime("%Y-%m-%d %H:%M") if parsed else "-"
+    return parsed.astimezone(zone).strftime("%Y-%m-%d %H:%M") if parsed else "-"
 
 
 def clock(when: str | None) -> str:

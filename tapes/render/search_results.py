@@ -40,7 +40,7 @@ def terminal_results(answer: Answer, asked: Asked) -> Iterator[RenderableType]:
         if found.session.id != above:
             if above:
                 yield Text()
-            yield _heading(found, asked.names)
+            yield _heading(found, asked)
         above = found.session.id
         for hit in found.hits:
             yield _hit(hit)
@@ -52,12 +52,15 @@ def terminal_results(answer: Answer, asked: Asked) -> Iterator[RenderableType]:
 def piped_results(answer: Answer, asked: Asked) -> Iterator[str]:
     """For pipes: the session's whole id first on every line, and a line for each session, or turn where those are the scope."""
     if asked.scope == "session":
-        return plain_lines(_COLUMNS, [_row(found, asked.names) for found in answer.found])
-    return plain_lines(_TURN_COLUMNS, [_turn_row(found, hit) for found in answer.found for hit in found.hits])
+        return plain_lines(_COLUMNS, [_row(found, asked) for found in answer.found])
+    return plain_lines(
+        _TURN_COLUMNS, [_turn_row(found, hit, asked) for found in answer.found for hit in found.hits]
+    )
 
 
-def _turn_row(found: Found, hit: Hit) -> tuple[str, ...]:
-    return found.session.id, str(hit.turn), figures.moment(hit.at), hit.role or "", hit.snippet.text
+def _turn_row(found: Found, hit: Hit, asked: Asked) -> tuple[str, ...]:
+    at = figures.moment(hit.at, asked.clock.zone)
+    return found.session.id, str(hit.turn), at, hit.role or "", hit.snippet.text
 
 
 def withheld_line(answer: Answer) -> str:
@@ -76,7 +79,7 @@ def answer_line(answer: Answer, asked: Asked, ranked_newest: int | None) -> str:
     parts = [_amount(answer, asked), f"by {asked.order}"]
     if ranked_newest is not None:
         parts[-1] += f" among the newest {ranked_newest} matches"
-    if asked.chosen.since or asked.chosen.until or asked.chosen.date:
+    if asked.chosen.timed or asked.clock.zone is not None:
         parts.append(f"times in {asked.clock.stated}")
     return " · ".join(parts)
 
@@ -93,16 +96,16 @@ def _amount(answer: Answer, asked: Asked) -> str:
     return f"{many}, {turns}" if asked.chosen.text else many
 
 
-def _heading(found: Found, names: Mapping[str, str]) -> Text:
+def _heading(found: Found, asked: Asked) -> Text:
     session = found.session
     line = Text(figures.short_id(session.id), style="bold")
     line.append(f"  {safe_line(found.title or '(no prompt)')}", style="bold")
     details = [
-        figures.moment(session.started_at),
+        figures.moment(session.started_at, asked.clock.zone),
         session.project or "",
         session.status,
         figures.money(session.cost_usd_micro, session.unpriced_turns),
-        _who(found, names),
+        _who(found, asked.names),
     ]
     return line.append("  " + " · ".join(safe_line(part) for part in details if part), style="dim not bold")
 
@@ -122,15 +125,15 @@ def _marked(snippet: Snippet) -> Text:
     return line.append(safe(snippet.text[at:]))
 
 
-def _row(found: Found, names: Mapping[str, str]) -> tuple[str, ...]:
+def _row(found: Found, asked: Asked) -> tuple[str, ...]:
     session = found.session
     return (
         session.id,
         str(found.matches),
-        figures.moment(session.started_at),
+        figures.moment(session.started_at, asked.clock.zone),
         session.status,
         session.project or "",
-        _who(found, names),
+        _who(found, asked.names),
         figures.money(session.cost_usd_micro, session.unpriced_turns),
         found.title or "",
     )

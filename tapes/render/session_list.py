@@ -1,6 +1,7 @@
 """The session list: one row each, newest first, and what all of them cost together."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import tzinfo
 from typing import Final
 
 from rich.console import RenderableType
@@ -14,26 +15,30 @@ _COLUMNS: Final = (
     Column("session", style="bold"),
     Column("project", flexible=True),
     Column("started"),
-    Column("took", right=True, drop=4),
-    Column("turns", right=True, drop=1),
-    Column("tokens", right=True),
+    Column("took", right=True, drop=5),
+    Column("turns", right=True, drop=2),
+    Column("tokens", right=True, drop=1),
     Column("cost", right=True),
-    Column("models", flexible=True, drop=3),
-    Column("member", flexible=True, drop=2),
+    Column("models", flexible=True, drop=4),
+    Column("member", flexible=True, drop=3),
     Column("space"),
 )
 
 
-def terminal_list(found: SessionList, names: Mapping[str, str], width: int) -> Iterator[RenderableType]:
-    """For people: a table that fits, and the totals."""
-    rows = [_row(session, figures.short_id(session.id), names) for session in found.sessions]
+def terminal_list(
+    found: SessionList, names: Mapping[str, str], width: int, zone: tzinfo | None = None
+) -> Iterator[RenderableType]:
+    """For people: a table that fits, and the totals. `zone`: of the times; None: this machine's."""
+    rows = [_row(session, figures.short_id(session.id), names, zone) for session in found.sessions]
     yield terminal_table(_COLUMNS, rows, width)
     yield Text(f"\n{counted(len(rows))} · {totals_line(found.totals)}", style="bold")
 
 
-def piped_list(sessions: Sequence[Session], names: Mapping[str, str]) -> Iterator[str]:
+def piped_list(
+    sessions: Sequence[Session], names: Mapping[str, str], zone: tzinfo | None = None
+) -> Iterator[str]:
     """For pipes: the whole id first on every line, and nothing but sessions."""
-    return plain_lines(_COLUMNS, [_row(session, session.id, names) for session in sessions])
+    return plain_lines(_COLUMNS, [_row(session, session.id, names, zone) for session in sessions])
 
 
 def counted(sessions: int) -> str:
@@ -57,11 +62,11 @@ def totals_line(totals: Totals) -> str:
     )
 
 
-def _row(session: Session, shown_id: str, names: Mapping[str, str]) -> tuple[str, ...]:
+def _row(session: Session, shown_id: str, names: Mapping[str, str], zone: tzinfo | None) -> tuple[str, ...]:
     return (
         shown_id,
         session.project or "",
-        figures.moment(session.started_at),
+        figures.moment(session.started_at, zone),
         figures.duration(session.started_at, session.ended_at),
         str(session.turns),
         figures.count(sum(_classes(session.tokens))),

@@ -93,7 +93,7 @@ class Watch:
         if config.text("storage.provider") == "local" or bucket is None:
             return f"watching {self._run.home.path}: imports from {agents}, {every}; the provider is local, nothing is synced"
         end = " and at the end" if closes(self._run) else ""
-        return f"watching {self._run.home.path}: imports from {agents} and syncs with {bucket}, {every}{end}"
+        return f"watching {self._run.home.path}: imports from {agents}, and syncs with {bucket}, {every}{end}"
 
     def _say(self, text: str) -> None:
         # A terminal that was closed refuses its lines; the watch has its work to end all the same.

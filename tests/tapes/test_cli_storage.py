@@ -113,3 +113,17 @@ def test_an_altered_object_ends_verify_with_6_and_is_named(ada: Person, tmp_path
     name = str(pack.relative_to(tmp_path / "b"))
     assert name in {finding["object"] for finding in done.json["findings"]}
     assert name in told.out
+
+
+def test_before_an_identity_the_next_step_is_said_and_what_waits_is_counted(tmp_path: Path) -> None:
+    """Without a bucket `sync` names the command that works; with one, turns that no identity can push yet do wait."""
+    new = Person(tmp_path / "new")
+    new.ok("import", "claude", SAMPLE)
+
+    refused = new.tapes("storage", "sync")
+    assert refused.code == 2
+    assert "tapes storage configure" in refused.err
+    assert new.json("storage", "status")["pending_push"] == 0
+    new.ok("storage", "configure", "--bucket", (tmp_path / "bucket").as_uri())
+    standing = new.json("storage", "status")
+    assert standing["pending_push"] == standing["local"]["nodes"] > 0

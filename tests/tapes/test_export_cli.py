@@ -255,3 +255,13 @@ def test_a_broken_bundle_ends_with_6_and_leaves_nothing(ada: Person, tmp_path: P
     assert done.code == 6
     assert "cut.tape" in done.err
     assert bob.json("sessions")["sessions"] == []
+
+
+def test_a_dash_is_stdout_and_a_file_url_is_its_path(ada: Person, tmp_path: Path) -> None:
+    """`-o -` does what leaving it out does, and a place given as buckets are is that folder, not one named "file:"."""
+    place = tmp_path / "a set"
+
+    written = ada.process("export", "--all", "--format", "ndjson", "-o", "-").out
+    assert len(written.splitlines()) > 1
+    ada.ok("export", "--all", "--format", "parquet", "-o", place.as_uri())
+    assert (place / "_export.json").exists()

@@ -1,6 +1,7 @@
 """What is shown: nothing drives the terminal, nothing is hidden, everything fits."""
 
 import io
+import re
 import unicodedata
 from typing import Any
 
@@ -10,11 +11,13 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
 
+from query.answers import Session, SessionList, Tokens, Totals
 from store.eras import make_node
 from store.nodes import Cost, Node, Usage
 from tapes.render import figures
 from tapes.render.blocks import ALL, Folding
 from tapes.render.safe import safe, safe_line
+from tapes.render.session_list import terminal_list
 from tapes.render.tables import Column, plain_lines, terminal_table
 from tapes.render.transcript import render_transcript
 
@@ -158,6 +161,35 @@ def test_a_table_fits_its_terminal(rows: list[tuple[str, ...]], width: int) -> N
     lines = file.getvalue().splitlines()
     assert all(cell_len(line) <= width for line in lines)
     assert len(rows) == sum("a" * 12 in line for line in lines)
+
+
+@pytest.mark.parametrize("width", [76, 80, 100, 160])
+def test_the_session_list_cuts_no_figure(width: int) -> None:
+    """On eighty columns a project is cut with an ellipsis; a cost and who can read it are there in full."""
+    session = Session(
+        id="a" * 64,
+        conversation="b" * 64,
+        project="kochbuch (Bäckerei)",
+        agent="codex",
+        models=("gpt-5.1-codex-mini", "some-local-model"),
+        member=None,
+        started_at="2026-02-14T09:31:37Z",
+        ended_at="2026-02-14T10:10:39Z",
+        turns=9,
+        tokens=Tokens(29_044, 79_090, 14_315, 5_910),
+        cost_usd_micro=1_342,
+        unpriced_turns=3,
+        space=None,
+        synced=False,
+        withheld_turns=0,
+    )
+    file = io.StringIO()
+    Console(file=file, width=width).print(
+        *terminal_list(SessionList((session,), Totals(1, session.tokens, 1300, 3)), {}, width)
+    )
+
+    assert "$0.0013 + 3 unpriced" in file.getvalue()
+    assert re.search(r"local *$", file.getvalue(), re.MULTILINE)
 
 
 @given(rows=st.lists(st.tuples(_cells.filter(str.isalnum), _cells, _cells, _cells), max_size=4))

@@ -132,6 +132,17 @@ def test_sessions_takes_the_same_filters(ada: Person) -> None:
     assert "times in Europe/Vienna" in nothing.err
 
 
+def test_times_are_of_the_zone_that_is_stated(ada: Person) -> None:
+    """With --tz the times shown are of that zone too, not this machine's under another's name; an export says its zone."""
+    for words in (["sessions"], ["search", "frobnicate"], ["search", "frobnicate", "--scope", "turn"]):
+        done = ada.ok(*words, "--project", "kite", "--tz", "Asia/Kathmandu")
+        assert " 13:4" in done.out
+        assert "times in Asia/Kathmandu" in done.err
+
+    dated = ada.process("export", "--date", "2026-03-05", "--tz", "Asia/Kathmandu")
+    assert "times in Asia/Kathmandu" in dated.err
+
+
 @pytest.mark.parametrize(
     ("words", "hint"),
     [

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -57,6 +58,18 @@ def test_text_says_period_zone_and_caveat(how: list[str], ada: Person) -> None:
     assert "days of UTC" in out
     assert "not your bill" in out
     assert "\x1b" not in out
+
+
+def test_a_period_without_sessions_says_where_there_are_some(ada: Person, tmp_path: Path) -> None:
+    """Zeros do not read as "nothing here": the last day with a session is named, with the period that reaches it."""
+    empty = ada.ok("stats", "--period", "1d", "--tz", "UTC").out
+    [wider] = re.findall(r"on 2026-03-06: tapes stats --period (\d+d)", empty)
+
+    assert ada.json("stats", "--period", "1d", "--tz", "UTC")["earlier_day"] == "2026-03-06"
+    reached = ada.json("stats", "--period", wider, "--tz", "UTC")
+    assert reached["current"]["sessions"]
+    assert reached["current"]["first_day"] == "2026-03-06"
+    assert "none before" in Person(tmp_path / "new").ok("stats").out
 
 
 @pytest.mark.parametrize("columns", [40, 80, 200])
