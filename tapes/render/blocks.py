@@ -8,6 +8,7 @@ from typing import Any, Final
 from rich.text import Text
 
 from tapes.render import figures
+from tapes.render.edits import command_output, diff_lines, edits_of
 from tapes.render.indented import Indented
 from tapes.render.safe import safe, safe_line
 
@@ -65,8 +66,14 @@ def _tool_use(block: Block, folding: Folding) -> Parts:
     name = Text(safe_line(_words(block.get("tool_name"))) or "tool", style="bold cyan")
     mark = Text("▸ ", style="cyan")
     fields = block.get("tool_input")
-    entries = list(fields.items()) if isinstance(fields, dict) else []
-    if len(entries) == 1 and isinstance(entries[0][1], str) and "\n" not in entries[0][1].strip():
+    changes, rest = edits_of(fields) if isinstance(fields, dict) else ([], {})
+    entries = list(rest.items())
+    if (
+        len(entries) == 1
+        and not changes
+        and isinstance(entries[0][1], str)
+        and "\n" not in entries[0][1].strip()
+    ):
         yield Indented(Text.assemble(name, "  ", safe_line(entries[0][1])), _said_columns, mark)
         return
     yield Indented(name, _said_columns, mark)
@@ -76,11 +83,25 @@ def _tool_use(block: Block, folding: Folding) -> Parts:
         yield Indented(
             _folded(_words(value), Folding(lines_max, folding.chars_max), ""), _done_columns, label
         )
+    for old, new in changes:
+        yield Indented(_diff(old, new, folding), _done_columns)
+
+
+def _diff(old: str, new: str, folding: Folding) -> Text:
+    """What an edit takes away in red, what it puts there in green; the signs say the same without colours."""
+    shown = _folded("\n".join(diff_lines(old, new)), folding, "")
+    at = 0
+    for line in shown.plain.split("\n"):
+        style = {"- ": "red", "+ ": "green"}.get(line[:2])
+        if style:
+            shown.stylize(style, at, at + len(line))
+        at += len(line) + 1
+    return shown
 
 
 def _tool_result(block: Block, folding: Folding) -> Parts:
     failed = block.get("is_error") is True
-    words = _words(block.get("tool_output") or block.get("content"))
+    words = command_output(_words(block.get("tool_output") or block.get("content")))
     mark, style = ("✗ error: ", "red") if failed else ("◂ ", "dim")
     yield Indented(_folded(words or "(no output)", folding, style), _said_columns, Text(mark, style))
 

@@ -16,6 +16,7 @@ from store.eras import make_node
 from store.nodes import Cost, Node, Usage
 from tapes.render import figures
 from tapes.render.blocks import ALL, Folding
+from tapes.render.edits import command_output, diff_lines
 from tapes.render.safe import safe, safe_line
 from tapes.render.session_list import terminal_list
 from tapes.render.tables import Column, plain_lines, terminal_table
@@ -111,6 +112,63 @@ def test_a_turn_says_who_when_with_what_and_for_how_much() -> None:
     assert "▸ Bash  ls -l" in shown
     assert "✗ error: no such file" in shown
     assert "UNVERIFIED" not in shown
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {
+            "file_path": "a.py",
+            "old_string": "one\ntwo\nthree",
+            "new_string": "one\n2\nthree",
+            "replace_all": True,
+        },
+        {
+            "filePath": "a.py",
+            "oldString": "one\ntwo\nthree",
+            "newString": "one\n2\nthree",
+            "replace_all": True,
+        },
+        {
+            "path": "a.py",
+            "edits": [{"old_string": "one\ntwo\nthree", "new_string": "one\n2\nthree"}],
+            "replace_all": True,
+        },
+    ],
+)
+def test_an_edit_is_shown_as_a_diff(fields: dict[str, Any]) -> None:
+    """Claude's, Gemini's and opencode's edits alike: what goes, what comes, what stays; other fields as they are."""
+    shown = _printed([_node([{"type": "tool_use", "tool_name": "Edit", "tool_input": fields}])])
+
+    assert "\n      one\n    - two\n    + 2\n      three\n" in shown
+    assert "replace_all: true" in shown
+    assert "a.py" in shown
+    assert "string" not in shown.lower()
+
+
+_texts = st.text(st.sampled_from("ab\n"), max_size=30)
+
+
+@given(old=_texts, new=_texts)
+def test_a_diff_holds_both_texts(old: str, new: str) -> None:
+    """Without what comes it is the old text, without what goes the new one: no line of either is lost."""
+    lines = list(diff_lines(old, new))
+
+    assert "\n".join(line[2:] for line in lines if line[0] != "+") == old
+    assert "\n".join(line[2:] for line in lines if line[0] != "-") == new
+
+
+def test_a_command_s_output_comes_out_of_its_json() -> None:
+    """Codex's results read as the command said them, with the code it failed with; other JSON stays whole."""
+    kept = '{"output": "Fähre\\n1", "metadata": {"exit_code": 2, "duration_seconds": 0.1}}'
+    assert command_output(kept) == "exit code 2\nFähre\n1"
+    for other in (
+        '{"output": "x", "more": 1}',
+        '{"output": 1}',
+        "{",
+        '{"output": "x", "metadata": {"y": 1}}',
+    ):
+        assert command_output(other) == other
 
 
 def test_long_results_are_folded_and_say_how_much_is_left_out() -> None:
