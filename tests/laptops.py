@@ -62,21 +62,18 @@ class Laptop:
 
     def pulled(self) -> list[str]:
         """Hashes of all manifest rows this laptop can read, sorted; a node committed twice stands twice."""
-        return sorted(node for _, node in self.rows())
+        return sorted(node for _, node, _ in self.rows())
 
-    def rows(self) -> list[tuple[bytes, str]]:
-        """(member, node hash) of all manifest rows this laptop can read."""
+    def rows(self) -> list[tuple[bytes, str, bool]]:
+        """(member, node hash, whether with content) of all manifest rows this laptop can read."""
         tables = [manifest.table for _, manifest in applied_manifests(self.client)]
-        columns = ((table.column("member").to_pylist(), table.column("hash").to_pylist()) for table in tables)
-        return [(who, node.hex()) for pair in columns for who, node in zip(*pair, strict=True)]
+        columns = [[t.column(name).to_pylist() for name in ("member", "hash", "pack")] for t in tables]
+        rows = [row for each in columns for row in zip(*each, strict=True)]
+        return [(who, node.hex(), pack is not None) for who, node, pack in rows]
 
     def placed(self) -> list[str]:
         """Hashes of all manifest rows with content that this laptop can read, sorted."""
-        tables = [manifest.table for _, manifest in applied_manifests(self.client)]
-        columns = ((table.column("hash").to_pylist(), table.column("pack").to_pylist()) for table in tables)
-        return sorted(
-            node.hex() for pair in columns for node, pack in zip(*pair, strict=True) if pack is not None
-        )
+        return sorted(node for _, node, has_content in self.rows() if has_content)
 
     def close(self) -> None:
         """Close all files, as a process that ends."""

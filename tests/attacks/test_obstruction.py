@@ -146,7 +146,7 @@ def test_a_hash_named_first_over_other_bytes_keeps_nothing_back(team: Team) -> N
 
     assert [3, 0] == [team.ana.provider.sync().pushed_nodes for _ in range(2)]
     team.ben.provider.sync(full=True)
-    pushed = {node for who, node in team.ben.rows() if who == team.ana.client.identity.member_id}
+    pushed = {node for who, node, _ in team.ben.rows() if who == team.ana.client.identity.member_id}
     assert {node.hash for node in hers} <= pushed
     reads(team.ben, hers)
 

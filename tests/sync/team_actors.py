@@ -1,5 +1,6 @@
 """Who takes part in the team of tests/sync/team_machine.py: devices, and keys that lost their right."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -9,13 +10,14 @@ from crypto.identities import SecretKeys
 from store import events
 from store.commits import Leaf, ObjectRef, name_of
 from store.nodes import Node
-from sync.client import Client
+from sync.client import Client, ClientPaths
 from sync.drafts import Content
 from tests.actors import Person, client
 from tests.faults.worlds import PRIVATE, CuttingStore, hurried
 from tests.laptops import Laptop
 
 TEAM = "team"
+QUIET = "quiet"  # a project that nobody says anything of, unless told to
 Space = str  # TEAM, or the name of the member whose private space it is
 
 
@@ -29,6 +31,7 @@ class Actor:
     gate: CuttingStore
     laptop: Laptop
     wrote: dict[Space, dict[str, Node]] = field(default_factory=dict)
+    withheld: set[str] = field(default_factory=lambda: {QUIET})  # projects of which only metadata goes out
 
     @property
     def client(self) -> Client:
@@ -46,13 +49,21 @@ class Gone:
     epoch: int
 
 
-def opened(who: Person, home: Path, gate: CuttingStore) -> Laptop:
+def opened(who: Person, home: Path, gate: CuttingStore, withheld: Collection[str] = (QUIET,)) -> Laptop:
     """A process of `who`: it does not wait between attempts, and no power cut is feared."""
     made = hurried(client(who, gate, home))
-    laptop = Laptop(made, home, PRIVATE)
+    laptop = Laptop(made, home, PRIVATE, set(withheld))
     for database in (made.replica._db, laptop.local._db):
         database.execute("PRAGMA synchronous = OFF")
     return laptop
+
+
+def cloud_client(actor: Actor) -> Client:
+    """A client in an actor's home that keeps no ciphertext there."""
+    home = actor.home
+    made = Client(actor.who.identity, actor.gate, ClientPaths(home / "team.db", None, home / "evidence"))
+    made.probe_once = lambda: None  # type: ignore[method-assign]
+    return made
 
 
 def junk_push(base: int) -> tuple[Content, str, bytes]:

@@ -1,16 +1,16 @@
-"""Random histories of a team against the model of tests/sync/team_machine.py and team_keys.py."""
+"""Random histories of a team against the model of tests/sync/team_machine.py, team_keys.py and team_content.py."""
 
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from tests.faults.worlds import impatient
-from tests.sync.team_keys import TeamWithKeys
+from tests.sync.team_content import TeamWithContent
 
 
 def run(examples: int, steps: int) -> None:
     run_state_machine_as_test(
-        TeamWithKeys,
+        TeamWithContent,
         settings=settings(
             max_examples=examples,
             stateful_step_count=steps,
