@@ -1,10 +1,11 @@
 """Who takes part in the team of tests/sync/team_machine.py: devices, and keys that lost their right."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from secrets import token_bytes
+from threading import get_ident
 
 from crypto.identities import SecretKeys
 from store import events
@@ -64,6 +65,19 @@ def cloud_client(actor: Actor) -> Client:
     made = Client(actor.who.identity, actor.gate, ClientPaths(home / "team.db", None, home / "evidence"))
     made.probe_once = lambda: None  # type: ignore[method-assign]
     return made
+
+
+def in_this_thread(gate: CuttingStore, deed: Callable[[], object]) -> Callable[[], None]:
+    """The deed, put off to the next request if an upload's thread makes this one: a rival's databases are of this thread."""
+    here = get_ident()
+
+    def race() -> None:
+        if get_ident() == here:
+            deed()
+        else:
+            gate.at = gate.requests
+
+    return race
 
 
 def junk_push(base: int) -> tuple[Content, str, bytes]:

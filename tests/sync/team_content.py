@@ -56,6 +56,7 @@ class TeamWithContent(TeamWithKeys):
     def put_by_cloud(self, who: int, parent: int, turns: int) -> None:
         """A process of a device under cloud, which keeps nothing: what it put is committed and can be read."""
         actor = self.pick(who)
+        self.note_said()
         known = [node for node in self.may[TEAM].values() if node.hash not in self.quiet]
         chosen = known[parent % len(known)] if known and parent % 3 else None
         path = path_to(self.may[TEAM], chosen)
@@ -96,6 +97,9 @@ class TeamWithContent(TeamWithKeys):
             assert actor.has(TEAM).keys() <= placed
 
     def note_said(self) -> None:
+        for node in self.may[TEAM].values():  # parents come first; a conversation is withheld as a whole
+            if node.parent_hash in self.quiet:
+                self.quiet.add(node.hash)
         for actor in self.actors:
             if not actor.withheld:
                 self.said.update(self.quiet & actor.has(TEAM).keys())

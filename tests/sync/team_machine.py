@@ -12,7 +12,6 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from secrets import token_bytes
-from threading import get_ident
 
 import pytest
 from hypothesis import strategies as st
@@ -39,7 +38,7 @@ from tests.actors import NOW_MS, Person, person
 from tests.fakes.strict_store import Fault, StrictStore, fault_at, no_faults
 from tests.faults.worlds import CuttingStore, PowerCut, hurried, power_cut
 from tests.laptops import turn
-from tests.sync.team_actors import TEAM, Actor, Gone, Space, junk_push, opened, path_to
+from tests.sync.team_actors import TEAM, Actor, Gone, Space, in_this_thread, junk_push, opened, path_to
 
 laptops_max = 6
 chances = st.integers(0, 2**16)
@@ -229,15 +228,7 @@ class TeamMachine(RuleBasedStateMachine):
             "invite": lambda: self.open_invite_by_owner(unless=actor),
         }
         actor.gate.at, actor.gate.after = actor.gate.requests + request, False
-        here = get_ident()
-
-        def race() -> None:
-            if get_ident() == here:
-                deeds[deed]()
-            else:  # an upload's thread: the rival's databases are of this one
-                actor.gate.at = actor.gate.requests
-
-        actor.gate.cut = race
+        actor.gate.cut = in_this_thread(actor.gate, deeds[deed])
         try:
             self.sync_well(actor)
         finally:
