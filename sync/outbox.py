@@ -48,6 +48,9 @@ class Outbox:
 
     def conversations(self, kind: SpaceKind, space: bytes | None) -> Iterator[Outgoing]:
         """Conversations meant for `kind` that changed since last found complete; `space` None: nothing is there yet."""
+        # A space that was never pushed to has no mark: without a question first, each sync would walk every node for it.
+        if all(self._visibility(project) != kind for project in {*self._local.projects(), None}):
+            return
         since = self._mark(kind, space)
         for conversation, project in self._local.changed_conversations(since):
             if self._visibility(project) == kind:
