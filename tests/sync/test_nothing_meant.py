@@ -1,5 +1,6 @@
 """A space that nothing of this device is meant for costs a sync nothing."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,9 +20,12 @@ def test_no_walk_for_a_space_that_nothing_is_meant_for(
     ana.provider.sync()
     asked: list[int] = []
     walk = LocalStore.changed_conversations
-    monkeypatch.setattr(
-        LocalStore, "changed_conversations", lambda self, since: (asked.append(since), walk(self, since))[1]
-    )
+
+    def heard(local: LocalStore, since: int) -> Iterator[tuple[str, str | None]]:
+        asked.append(since)
+        return walk(local, since)
+
+    monkeypatch.setattr(LocalStore, "changed_conversations", heard)
 
     assert ana.provider.sync().pushed_nodes == 0
     assert asked
