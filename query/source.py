@@ -21,14 +21,14 @@ import pyarrow as pa
 from crypto.errors import VerificationFailed
 from query.costs import lay_over
 from query.engine import Engine
-from query.neighbourhood import Neighbourhood
+from query.neighbourhood import COLUMNS, Neighbourhood
 from query.rules import STEPS
 from store.local import Link, LocalFacts, LocalStore
 from store.manifest_schema import MANIFEST_SCHEMA, own_table
 from store.names import slot_name
 from store.storable import storable_text
 from sync.client import Client
-from sync.pull import open_kept
+from sync.pull import applied_columns, applied_manifests, open_kept_columns
 from sync.replica import PendingManifest
 
 _batch_rows = 100_000  # rows handed to DuckDB at once: thousands of one-row manifests cost few inserts
@@ -99,9 +99,10 @@ def open_source(
     """
     source = Source(Engine(), local, client)
     try:
-        pushed = client.replica.manifests("applied") if client else []
-        near = _near(about, client, pushed, local) if about is not None else None
-        committed = _committed(client, pushed, near) if client else ()
+        committed, near = _everything(client) if client else (), None
+        if about is not None:
+            near, pushed = _near(about, client, local)
+            committed = _some(client, near, pushed) if client else ()
         fill(source, committed, _own(local, client, near) if local else ())
         if costs is not None:
             lay_over(source.engine, costs)
@@ -131,18 +132,18 @@ def fill(source: Source, committed: Iterable[Batch], own: Iterable[Batch]) -> No
 
 
 def _near(
-    about: str, client: Client | None, pushed: Sequence[PendingManifest], local: LocalStore | None
-) -> Neighbourhood:
-    """What to read of the manifests, each opened once, and of the local store."""
-    near = Neighbourhood(about)
-    if client is not None:
-        for pending in pushed:
-            near.look(open_kept(client, pending).table)
+    about: str, client: Client | None, local: LocalStore | None
+) -> tuple[Neighbourhood, list[PendingManifest]]:
+    """What to read of the manifests, of each of which four columns were looked at, and of the local store."""
+    near, pushed = Neighbourhood(about), list[PendingManifest]()
+    for pending, table in applied_columns(client, COLUMNS) if client is not None else ():
+        near.look(table)
+        pushed.append(pending)
     links = local.links() if local is not None else iter(())
     while chunk := list(islice(links, _batch_rows)):
         near.look(_links_table(chunk))
     near.find()
-    return near
+    return near, pushed
 
 
 def _links_table(rows: Sequence[Link]) -> pa.Table:
@@ -158,22 +159,24 @@ def _links_table(rows: Sequence[Link]) -> pa.Table:
     )
 
 
-def _committed(
-    client: Client, pushed: Sequence[PendingManifest], near: Neighbourhood | None
-) -> Iterator[Batch]:
+def _everything(client: Client) -> Iterator[Batch]:
+    for pending, manifest in applied_manifests(client):
+        yield _origin(client, pending), manifest.table
+
+
+def _some(client: Client, near: Neighbourhood, pushed: Sequence[PendingManifest]) -> Iterator[Batch]:
     for number, pending in enumerate(pushed):
-        if near is not None and not near.touches(number):
-            continue
-        table = open_kept(client, pending).table
-        roster = client.roster
-        author = roster.devices.get(pending.device)
-        if author is None:
-            raise VerificationFailed(slot_name(pending.seq), "its author is in no roster")
-        in_team = pending.space == roster.team_space
-        yield (
-            Origin(author.member, author.id, pending.seq, in_team, pending),
-            near.of(table) if near is not None else table,
-        )
+        if near.touches(number):
+            yield _origin(client, pending), near.of(open_kept_columns(client, pending, _LOADED))
+
+
+def _origin(client: Client, pending: PendingManifest) -> Origin:
+    """Who says what a manifest says."""
+    roster = client.roster
+    author = roster.devices.get(pending.device)
+    if author is None:
+        raise VerificationFailed(slot_name(pending.seq), "its author is in no roster")
+    return Origin(author.member, author.id, pending.seq, pending.space == roster.team_space, pending)
 
 
 def _own(local: LocalStore, client: Client | None, near: Neighbourhood | None) -> Iterator[Batch]:

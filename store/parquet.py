@@ -6,6 +6,7 @@ FormatBroken.
 """
 
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,6 +64,15 @@ def read_table(data: bytes, form: TableFormat, name: str) -> tuple[pa.Table, byt
         coded.validate(full=True)
         _check_spread(coded, form, texts, name)
         return coded.cast(form.schema), (about.metadata or {}).get(form.metadata_key, b"")
+    except _BROKEN as broken:
+        raise FormatBroken(name, f"is no readable table ({type(broken).__name__})") from None
+
+
+def read_columns(data: bytes, columns: Sequence[str], name: str) -> pa.Table:
+    """Some columns of what `read_table` took before, in its order of rows. Not judged again; FormatBroken for no table at all."""
+    try:
+        with pq.ParquetFile(pa.BufferReader(data)) as file:
+            return file.read(list(columns), use_threads=False)
     except _BROKEN as broken:
         raise FormatBroken(name, f"is no readable table ({type(broken).__name__})") from None
 

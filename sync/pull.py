@@ -3,13 +3,17 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import TypeVar
+
+import pyarrow as pa
 
 from crypto import leaves
 from crypto.errors import FormatBroken, KeyNeeded, SealBroken, TapesError, VerificationFailed
+from crypto.sealing import SealKey
 from store import commits
 from store.canonical import canonical
 from store.commits import Leaf, name_of
-from store.manifests import LeafOpening, Manifest, check_author, open_manifest
+from store.manifests import LeafOpening, Manifest, check_author, open_columns, open_manifest
 from store.names import object_name
 from sync.ahead import ahead, manifests_ahead
 from sync.chains import Chains
@@ -17,6 +21,7 @@ from sync.client import Client
 from sync.leaf_history import TakenLeaf
 from sync.replica import PendingManifest, Synced
 
+_Opened = TypeVar("_Opened")
 PullProgress = Callable[[int, int], None]  # manifests taken in, manifests to take in
 
 
@@ -263,18 +268,38 @@ def applied_manifests(client: Client) -> Iterator[tuple[PendingManifest, Manifes
     One that is neither here nor in the bucket any more is VerificationFailed, since what is read would pass for all there is; and
     left out once the team gave it up.
     """
-    for pending in client.replica.manifests("applied"):
-        try:
-            manifest = open_kept(client, pending)
-        except VerificationFailed as broken:
-            if broken.obj not in client.roster.given_up:
-                raise
-            continue
-        yield pending, manifest
+    return _each_applied(client, open_kept)
+
+
+def applied_columns(client: Client, columns: Sequence[str]) -> Iterator[tuple[PendingManifest, pa.Table]]:
+    """As `applied_manifests`, but only some columns of each: they were judged when they were taken in."""
+    return _each_applied(client, lambda client, pending: open_kept_columns(client, pending, columns))
 
 
 def open_kept(client: Client, pending: PendingManifest) -> Manifest:
     """A manifest that was taken in before, from its ciphertext."""
+    return open_manifest(*_kept(client, pending))
+
+
+def open_kept_columns(client: Client, pending: PendingManifest, columns: Sequence[str]) -> pa.Table:
+    """Some columns of a manifest that was taken in before."""
+    key, stored, name = _kept(client, pending)
+    return open_columns(key, stored, columns, name)
+
+
+def _kept(client: Client, pending: PendingManifest) -> tuple[SealKey, bytes, str]:
     key = client.keychain.at(client.roster, pending.space, pending.epoch)
-    name = object_name("manifest", pending.ref.base, pending.ref.sha256)
-    return open_manifest(key, client.cache.whole(pending.ref), name)
+    return key, client.cache.whole(pending.ref), object_name("manifest", pending.ref.base, pending.ref.sha256)
+
+
+def _each_applied(
+    client: Client, opened: Callable[[Client, PendingManifest], _Opened]
+) -> Iterator[tuple[PendingManifest, _Opened]]:
+    for pending in client.replica.manifests("applied"):
+        try:
+            found = opened(client, pending)
+        except VerificationFailed as broken:
+            if broken.obj not in client.roster.given_up:
+                raise
+            continue
+        yield pending, found

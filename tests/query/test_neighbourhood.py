@@ -2,19 +2,22 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from shutil import rmtree
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crypto.errors import UsageError
+from crypto.errors import UsageError, VerificationFailed
 from query import neighbourhood
 from query.engine import Engine
 from query.neighbourhood import Neighbourhood
 from query.sessions import resolve
 from query.source import Batch, Origin, Source, fill, open_source
 from query.transcript import _steps, load
+from store.names import object_name
 from store.nodes import node_to_bytes
+from sync.giving_up import give_up
 from tests.actors import founded, joined
 from tests.fakes.strict_store import StrictStore
 from tests.laptops import Laptop, conversation
@@ -173,3 +176,26 @@ def test_both_laptops_read_one_session_of_many(tmp_path: Path) -> None:
         assert read == [node_to_bytes(node) for node in talk]
     for laptop in laptops:
         laptop.close()
+
+
+def test_a_manifest_that_was_given_up_is_passed_over(tmp_path: Path) -> None:
+    """It was lost here and in the bucket: an error that names it, until the team gives it up; then the rest is read."""
+    store = StrictStore()
+    ana = Laptop(founded(store, tmp_path / "ana"), tmp_path / "ana")
+    for word in ("stays", "lost"):
+        ana.provider.put(conversation(word, 2))
+        ana.provider.sync()
+    pending = ana.client.replica.manifests("applied")[-1]
+    lost = object_name("manifest", pending.ref.base, pending.ref.sha256)
+    store.plant(lost, None)
+    rmtree(tmp_path / "ana" / "cache")
+    head = conversation("stays", 2)[-1].hash
+    for about in (None, head):
+        with pytest.raises(VerificationFailed, match=pending.ref.sha256):
+            open_source(None, ana.client, about=about)
+    give_up(ana.client, [lost])
+
+    for about in (None, head):
+        with open_source(None, ana.client, about=about) as source:
+            assert [(2,)] == source.engine.all("SELECT count(*) FROM rows")
+            assert head == resolve(source, head)
