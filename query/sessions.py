@@ -11,6 +11,7 @@ from query.answers import Session, SessionList, Tokens, Totals
 from query.moments import rfc3339
 from query.paths import Head, Path, Paths, read_paths
 from query.source import Source
+from store.storable import storable_text
 
 prefix_chars_min = 4
 _candidates_shown = 5
@@ -61,8 +62,11 @@ def _meant(source: Source, prefix: str) -> set[str]:
                 newest.setdefault(name, path.head.hash)
     if start in newest:
         return {newest[start]}
-    whole = _aliased(source, paths, _ALIAS_IS, prefix)
-    return whole or set(newest.values()) | _aliased(source, paths, _ALIAS_STARTS, prefix)
+    alias = storable_text(
+        prefix
+    )  # bytes of a command line that are no UTF-8 would be an error of the database's
+    whole = _aliased(source, paths, _ALIAS_IS, alias)
+    return whole or set(newest.values()) | _aliased(source, paths, _ALIAS_STARTS, alias)
 
 
 def _aliased(source: Source, paths: Paths, query: str, alias: str) -> set[str]:

@@ -145,6 +145,15 @@ def test_strangers_stay_away() -> None:
     assert narrowed(batches_of(made), [], "nothing") == ([], [])
 
 
+@pytest.mark.parametrize("asked_for", ["\udcff\udcfe\udcff\udcff", "ABCDE", "f" * 70, "no such"])
+def test_a_name_that_no_session_has_is_refused_in_the_same_words(asked_for: str) -> None:
+    """Bytes that are no text, capitals, more than a hash has: the sentence that all rows give, never a traceback."""
+    made = batches_of([Commit((Said("n1", harness_session="abcdef"),))])
+
+    assert "no session is named" in str(told(made, [], asked_for))
+    assert told(made, [], asked_for) == told(*narrowed(made, [], asked_for), asked_for)
+
+
 def test_rows_that_never_end_are_all_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     """Hostile rows that grow by one node a round are not followed for ever: everything is read, as without a neighbourhood."""
     monkeypatch.setattr(neighbourhood, "rounds_max", 3)
