@@ -40,8 +40,9 @@ class Indexed:
         hashes = b"".join(index.hashes(0))
         count = len(hashes) // hash_bytes
         rows = np.full(count + 1, nowhere, np.int32)
-        column = pa.Array.from_buffers(pa.binary(hash_bytes), count, [None, pa.py_buffer(hashes)])
-        table = pa.table({"hash": column.cast(pa.binary()), "doc": np.arange(1, count + 1, dtype=np.int32)})
+        ends = np.arange(0, len(hashes) + 1, hash_bytes, dtype=np.int32)
+        column = pa.Array.from_buffers(pa.binary(), count, [None, *map(pa.py_buffer, (ends, hashes))])
+        table = pa.table({"hash": column, "doc": np.arange(1, count + 1, dtype=np.int32)})
         engine = catalog.source.engine
         with engine.table("docs", table):
             found = engine.arrow(_ROWS)

@@ -14,22 +14,23 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
 import pyarrow as pa
 
 from crypto.errors import VerificationFailed
 from query.costs import lay_over
 from query.engine import Engine
-from query.neighbourhood import COLUMNS, Neighbourhood
 from query.rules import STEPS
 from store.local import Link, LocalFacts, LocalStore
 from store.manifest_schema import MANIFEST_SCHEMA, own_table
 from store.names import slot_name
 from store.storable import storable_text
 from sync.client import Client
-from sync.pull import applied_columns, applied_manifests, open_kept_columns
 from sync.replica import PendingManifest
+
+if TYPE_CHECKING:  # the type only: it loads all of Arrow's functions, for those who read one session
+    from query.neighbourhood import Neighbourhood
 
 _batch_rows = 100_000  # rows handed to DuckDB at once: thousands of one-row manifests cost few inserts
 _NOBODY: Final = bytes(32)  # fills own_table's author columns, which are dropped: the origin says who
@@ -133,8 +134,11 @@ def fill(source: Source, committed: Iterable[Batch], own: Iterable[Batch]) -> No
 
 def _near(
     about: str, client: Client | None, local: LocalStore | None
-) -> tuple[Neighbourhood, list[PendingManifest]]:
+) -> tuple["Neighbourhood", list[PendingManifest]]:
     """What to read of the manifests, of each of which four columns were looked at, and of the local store."""
+    from query.neighbourhood import COLUMNS, Neighbourhood  # noqa: PLC0415 - as above
+    from sync.pull import applied_columns  # noqa: PLC0415 - as below
+
     near, pushed = Neighbourhood(about), list[PendingManifest]()
     for pending, table in applied_columns(client, COLUMNS) if client is not None else ():
         near.look(table)
@@ -160,11 +164,15 @@ def _links_table(rows: Sequence[Link]) -> pa.Table:
 
 
 def _everything(client: Client) -> Iterator[Batch]:
+    from sync.pull import applied_manifests  # noqa: PLC0415 - a home without a team starts without what reads one
+
     for pending, manifest in applied_manifests(client):
         yield _origin(client, pending), manifest.table
 
 
-def _some(client: Client, near: Neighbourhood, pushed: Sequence[PendingManifest]) -> Iterator[Batch]:
+def _some(client: Client, near: "Neighbourhood", pushed: Sequence[PendingManifest]) -> Iterator[Batch]:
+    from sync.pull import open_kept_columns  # noqa: PLC0415 - as above
+
     for number, pending in enumerate(pushed):
         if near.touches(number):
             yield _origin(client, pending), near.of(open_kept_columns(client, pending, _LOADED))
@@ -179,7 +187,7 @@ def _origin(client: Client, pending: PendingManifest) -> Origin:
     return Origin(author.member, author.id, pending.seq, pending.space == roster.team_space, pending)
 
 
-def _own(local: LocalStore, client: Client | None, near: Neighbourhood | None) -> Iterator[Batch]:
+def _own(local: LocalStore, client: Client | None, near: "Neighbourhood | None") -> Iterator[Batch]:
     identity = client.identity if client else None
     origin = Origin(identity.member_id, identity.device_id) if identity else Origin()
     # A superseded node that no commit has is never pushed: listing it here would make two laptops disagree for ever.
@@ -190,7 +198,7 @@ def _own(local: LocalStore, client: Client | None, near: Neighbourhood | None) -
         yield origin, own_table(chunk, _NOBODY, _NOBODY)
 
 
-def _near_facts(local: LocalStore, near: Neighbourhood) -> Iterator[LocalFacts]:
+def _near_facts(local: LocalStore, near: "Neighbourhood") -> Iterator[LocalFacts]:
     for conversation, _ in local.changed_conversations(0):
         if near.has_conversation(conversation):
             yield from local.conversation_facts(conversation)

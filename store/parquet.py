@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from crypto.errors import FormatBroken
@@ -95,5 +94,7 @@ def _check_spread(coded: pa.Table, form: TableFormat, texts: list[str], name: st
 
 
 def _spread_bytes(chunk: pa.DictionaryArray) -> int:
+    import pyarrow.compute as pc  # noqa: PLC0415 - slow to import, and only stored tables are read by it
+
     lengths = pc.take(pc.binary_length(chunk.dictionary).cast(pa.int64()), chunk.indices)
     return pc.sum(lengths).as_py() or 0

@@ -10,13 +10,13 @@ from query.moments import Clock
 from query.search import search
 from query.sessions import totals
 from query.source import Source
-from query.stats import team_stats
+from query.stats import Told, team_stats
 from query.stats_answer import Ask, TeamStats
 from query.texts import Texts
+from sync.client import Client
 from tapes.commands.context import Run
 from tapes.commands.desk import Desk
 from tapes.commands.names import names_of
-from tapes.commands.publishing import told_to
 from tapes.commands.wording import ask_words, warn_unread
 
 
@@ -50,5 +50,11 @@ def counted_here(run: Run, asked: Ask) -> tuple[TeamStats, Mapping[str, str]]:
     """The dashboard's numbers, and the names of members by id."""
     with Desk(run) as desk:
         source = desk.source()
-        told = told_to(source.client, run.out.warn) if asked.team_only and source.client else None
+        told = _told(run, source.client) if asked.team_only and source.client else None
         return team_stats(source, asked, told), names_of(source.client)
+
+
+def _told(run: Run, client: Client) -> Told:
+    from tapes.commands.publishing import told_to  # noqa: PLC0415 - only the whole team's numbers need it
+
+    return told_to(client, run.out.warn)

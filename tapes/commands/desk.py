@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from pyarrow import Table
 
@@ -17,15 +17,17 @@ from store.local import LocalStore, local_store_path
 from store.metering import MeteredStore, Traffic
 from store.open_store import compose, open_store
 from sync.client import Client, ClientPaths
-from sync.cloud import CloudProvider
 from sync.home_lock import HomeLock
 from sync.identity import Identity
 from sync.membership import Bucket
-from sync.providers import ProgressSeen
 from tapes.commands.context import Run
 from tapes.home import read_passphrase
 from tapes.identity import load_identity
 from tapes.network import network_of
+
+if TYPE_CHECKING:  # the types only: who keeps turns here need not wait for what works without
+    from sync.cloud import CloudProvider
+    from sync.providers import ProgressSeen
 
 NO_BUCKET_HINT = "tapes storage configure --bucket s3://bucket/prefix (or file:///path)"
 
@@ -134,14 +136,16 @@ class Desk:
         return self.run.config.text("storage.provider") == "cloud"
 
     @cached_property
-    def cloud(self) -> CloudProvider:
+    def cloud(self) -> "CloudProvider":
         """The provider of a home that keeps nothing. UsageError without a bucket, KeyNeeded without identity or team."""
+        from sync.cloud import CloudProvider  # noqa: PLC0415 - as above
+
         client = self.client
         _ = client.roster
         return CloudProvider(client, self.run.config.visibility, self.run.config.content)
 
     @contextmanager
-    def intake(self, progress: ProgressSeen | None = None) -> Iterator[Taken]:
+    def intake(self, progress: "ProgressSeen | None" = None) -> Iterator[Taken]:
         """Where imports put turns: the local store, or one in memory that is in the bucket when the block ends well."""
         if not self.is_cloud:
             yield Taken(self.local)

@@ -48,6 +48,16 @@ ENGINES = {
     "duckdb", "pyarrow", "numpy", "apsw", "sqlite3", "boto3", "botocore", "nacl", "cryptography", "keyring", "zstandard",
     "genai_prices", "prompt_toolkit", "store.nodes", "sync.client", "query.source", "tapes.commands.desk",
 }  # fmt: skip
+# A home without a team does without these, and they are slow to import.
+OF_TEAMS = {
+    "boto3",
+    "botocore",
+    "keyring",
+    "genai_prices",
+    "sync.pull",
+    "sync.push",
+    "sync.cloud",
+}
 
 
 @pytest.fixture
@@ -130,13 +140,15 @@ def test_it_answers_as_a_command_does_with_and_without_an_index(ada: Person) -> 
     "words", [("search", "kite"), ("sessions",), ("stats", "--period", "3000d", "--json")]
 )
 def test_an_answered_command_loads_no_engine(ada: Person, resident: Resident, words: tuple[str, ...]) -> None:
-    """A command that the resident process answers starts without what only finding an answer needs; one without it, with."""
+    """A command that is answered loads nothing that finds answers; one that does the work alone, nothing of teams."""
     resident.asked()
     answered = _loaded(ada, words)
     resident.end()
 
     assert not answered & ENGINES
-    assert _loaded(ada, words) >= {"duckdb", "pyarrow", "numpy", "sqlite3"}
+    alone = _loaded(ada, words)
+    assert alone >= {"duckdb", "pyarrow", "numpy", "sqlite3"}
+    assert not alone & OF_TEAMS
 
 
 def _loaded(person: Person, words: tuple[str, ...]) -> set[str]:
