@@ -10,6 +10,7 @@ from query.bundle_import import BundleImport
 from query.bundle_import import import_bundle as take_in
 from tapes.commands.context import Flags, Run, begin, no_flags
 from tapes.commands.desk import Desk
+from tapes.render import figures
 
 
 def import_bundle(
@@ -34,8 +35,7 @@ def import_bundle(
 
 
 def _tell(run: Run, done: BundleImport) -> None:
-    run.out.lines(
-        [f"imported {done.nodes_new} new turns of {done.sessions} sessions; {done.nodes_known} were known"]
-    )
+    new = f"{figures.several(done.nodes_new, 'new turn')} of {figures.several(done.sessions, 'session')}"
+    run.out.lines([f"imported {new}; known before: {figures.count(done.nodes_known)}"])
     if done.unverified:
         run.out.warn(f"{done.unverified} turns have a hash of no known era: kept, marked unverified")

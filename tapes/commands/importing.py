@@ -74,8 +74,8 @@ def as_json(report: ImportReport) -> dict[str, Json]:
 def tell_report(run: Run, report: ImportReport, *, dry_run: bool, agent: str = "") -> None:
     """The report in words; `agent` names it where there are several."""
     done = "would import" if dry_run else "imported"
-    new = f"{done} {figures.count(report.nodes_new)} new turns of {report.conversations} conversations"
-    told = f"{new} from {report.files} files; {figures.count(report.nodes_known)} were known"
+    new = f"{done} {figures.several(report.nodes_new, 'new turn')} of {figures.several(report.conversations, 'conversation')}"
+    told = f"{new} from {figures.several(report.files, 'file')}; known before: {figures.count(report.nodes_known)}"
     run.out.lines([f"{agent}: {told}" if agent else told])
     if report.unverified:
         run.out.warn(f"{report.unverified} turns have a hash of no known era: kept, marked unverified")

@@ -28,11 +28,12 @@ def hand_over_kit(run: Run, name: str, secret: bytes, kit_out: Path | None, *, c
     if kit_out is not None:
         write_private(kit_out.expanduser(), kit_text(name, words, mark))
         return
-    run.out.say("Your recovery kit. Write it down or print it: it is shown once, and kept nowhere.", "bold")
+    run.out.say("Your recovery kit. Write it down or print it: it is shown only now.", "bold")
     run.out.stderr.print(words_table(words))
     run.out.say(f"Its mark: {mark}")
     run.out.say(
-        "Whoever has these words is you. Without them, losing this device means losing your sessions."
+        "Whoever has these words is you. They are kept nowhere else: without them,\n"
+        "losing this device means losing your sessions."
     )
     if confirm:
         _confirm(run, words)

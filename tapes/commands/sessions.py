@@ -1,7 +1,10 @@
 """`tapes sessions`."""
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from typing import Annotated
+
+from cyclopts import Parameter, validators
 
 from query.answers import Listed, SessionList
 from query.filter import SessionFilter
@@ -10,14 +13,23 @@ from tapes.answering.asking import ask, clock_fields
 from tapes.answering.protocol import Question
 from tapes.commands.context import Flags, Run, begin, no_flags
 from tapes.commands.filters import FilterFlags, no_filters
-from tapes.render.session_list import counted, piped_list, terminal_list, totals_line
+from tapes.render.session_list import piped_list, shown_of, terminal_list, totals_line
 
 
-def sessions(*, filters: FilterFlags = no_filters, flags: Flags = no_flags) -> int:
+def sessions(
+    *,
+    limit: Annotated[
+        int | None,
+        Parameter(help="The newest so many; else all.", validator=validators.Number(gte=1)),
+    ] = None,
+    filters: FilterFlags = no_filters,
+    flags: Flags = no_flags,
+) -> int:
     """List sessions, your own and the team's; in a pipe, one per line with its id first."""
     chosen, clock = filters.chosen(), filters.clock()
     run = begin(flags)
     found, names = _resident(run, chosen, clock) or _here(run, chosen, clock)
+    passing, found = len(found.sessions), replace(found, sessions=found.sessions[:limit])
     if flags.json:
         run.out.answer("sessions", asdict(found))
     elif not found.sessions:
@@ -26,10 +38,10 @@ def sessions(*, filters: FilterFlags = no_filters, flags: Flags = no_flags) -> i
             "No sessions yet. Next: tapes import claude" if nothing else "No session passes the filter."
         )
     elif run.out.stdout.is_terminal:
-        run.out.show(*terminal_list(found, names, run.out.stdout.width, clock.zone))
+        run.out.show(*terminal_list(found, names, run.out.stdout.width, clock.zone, passing))
     else:
         run.out.lines(piped_list(found.sessions, names, clock.zone))
-        run.out.say(f"{counted(len(found.sessions))} · {totals_line(found.totals)}")
+        run.out.say(f"{shown_of(len(found.sessions), passing)} · {totals_line(found.totals)}")
     if chosen.timed or clock.zone is not None:
         run.out.say(f"times in {clock.stated}")
     return 0

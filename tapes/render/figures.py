@@ -25,6 +25,11 @@ def count(number: int) -> str:
     return str(number) if unit == "" else f"{value:.1f}{unit}"
 
 
+def several(number: int, noun: str, plural: str = "") -> str:
+    """`1 turn`, `2 turns`, `12.3k turns`; `plural` where an s does not do."""
+    return f"{count(number)} {noun if number == 1 else plural or noun + 's'}"
+
+
 def size(number_bytes: int) -> str:
     """Bytes as 3.4 MiB."""
     value = float(number_bytes)

@@ -26,12 +26,16 @@ _COLUMNS: Final = (
 
 
 def terminal_list(
-    found: SessionList, names: Mapping[str, str], width: int, zone: tzinfo | None = None
+    found: SessionList,
+    names: Mapping[str, str],
+    width: int,
+    zone: tzinfo | None = None,
+    passing: int | None = None,
 ) -> Iterator[RenderableType]:
-    """For people: a table that fits, and the totals. `zone`: of the times; None: this machine's."""
+    """For people: a table that fits, and the totals, of as many as are `passing`. `zone`: of the times; None: this machine's."""
     rows = [_row(session, figures.short_id(session.id), names, zone) for session in found.sessions]
     yield terminal_table(_COLUMNS, rows, width)
-    yield Text(f"\n{counted(len(rows))} · {totals_line(found.totals)}", style="bold")
+    yield Text(f"\n{shown_of(len(rows), passing or len(rows))} · {totals_line(found.totals)}", style="bold")
 
 
 def piped_list(

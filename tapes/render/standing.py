@@ -17,10 +17,10 @@ def standing_lines(fields: Mapping[str, Any]) -> Iterator[str]:
     yield f"bucket     {remote['bucket'] or 'none'}"
     if remote["version"] is not None:
         yield f"team       {figures.short_id(remote['team'] or '-')}, log at {remote['version']}"
-    yield f"to push    {fields['pending_push']} turns"
+    yield f"to push    {figures.several(fields['pending_push'], 'turn')}"
     if fields["content"] != "full" or fields["withheld"]:
         yield f"content    {fields['content']} is pushed; the bucket has {fields['withheld']} turns as metadata only"
-    yield f"to pull    {fields['pending_pull']} manifests known of and not taken in"
+    yield f"to pull    {figures.several(fields['pending_pull'], 'push', 'pushes')} of others, known of and not taken in"
     yield f"last sync  {figures.moment(fields['last_sync_at'])}"
     yield from watch_lines(fields["watch"])
 
@@ -30,7 +30,7 @@ def watch_lines(watch: Mapping[str, Any] | None) -> Iterator[str]:
     if watch is None or not watch["running"]:
         ended = watch is not None and watch["ended_at"]
         since = f" since {figures.moment(ended)}" if ended else ", and was killed" if watch else ""
-        yield f"watch      not running{since} (tapes watch, or tapes watch --install)"
+        yield f"watch      not running{since} (tapes watch --install)"
         return
     yield f"watch      process {watch['pid'] or '?'}, since {figures.moment(watch['started_at'])}"
     for name, service in watch["services"].items():
@@ -52,18 +52,20 @@ def _local(fields: Mapping[str, Any]) -> str:
     local = fields["local"]
     if local["path"] is None:
         return "nothing is kept on this device"
-    told = f"{local['nodes']} turns, {local['conversations']} conversations, {local['path']}"
+    held = f"{figures.several(local['nodes'], 'turn')}, {figures.several(local['conversations'], 'conversation')}"
+    told = f"{held}, {local['path']}"
     return f"{told} (of before; not looked into)" if fields["provider"] == "cloud" else told
 
 
 def sync_lines(report: SyncReport, fields: Mapping[str, Any]) -> Iterator[str]:
     """What one sync did."""
     yield (
-        f"pulled {report.pulled_nodes} turns in {report.pulled_manifests} pushes of others,"
-        f" pushed {report.pushed_nodes} turns in {report.pushed_commits} of our own"
+        f"pulled {figures.several(report.pulled_nodes, 'turn')}"
+        f" in {figures.several(report.pulled_manifests, 'push', 'pushes')} of others,"
+        f" pushed {figures.several(report.pushed_nodes, 'turn')} in {report.pushed_commits} of our own"
     )
     if report.published_days:
-        yield f"published the totals of {report.published_days} days of private sessions to the team"
+        yield f"published the totals of {figures.several(report.published_days, 'day')} of private sessions to the team"
     requests, moved = fields["requests"], fields["bytes"]
     asked = ", ".join(f"{number} {kind}" for kind, number in requests.items() if number)
     yield f"{asked or 'no'} requests; {figures.size(moved['up'])} up, {figures.size(moved['down'])} down"

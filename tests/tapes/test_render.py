@@ -258,6 +258,12 @@ def test_piped_lines_begin_with_the_id_and_are_one_per_row(rows: list[tuple[str,
     assert [row[0] for row in rows] == [line.split(" ")[0] for line in lines]
 
 
+def test_one_is_not_many() -> None:
+    """`1 turn`, `2 turns`, and plurals that an s does not make."""
+    assert [figures.several(n, "turn") for n in (0, 1, 2)] == ["0 turns", "1 turn", "2 turns"]
+    assert [figures.several(n, "push", "pushes") for n in (1, 12_345)] == ["1 push", "12.3k pushes"]
+
+
 @pytest.mark.parametrize(
     ("usd_micro", "unpriced", "shown"),
     [

@@ -132,6 +132,18 @@ def test_sessions_takes_the_same_filters(ada: Person) -> None:
     assert "times in Europe/Vienna" in nothing.err
 
 
+def test_a_list_of_the_newest_says_of_how_many(ada: Person) -> None:
+    """`sessions --limit` gives the first lines of the whole list; totals stay those of all, and it says so."""
+    everything, newest = ada.ok("sessions"), ada.ok("sessions", "--limit", "2")
+    of = len(everything.out.splitlines())
+
+    assert newest.out.split()[0] == everything.out.split()[0]
+    assert len(newest.out.splitlines()) == 2
+    assert newest.err.startswith(f"2 of {of} sessions")
+    assert ada.json("sessions", "--limit", "2")["totals"] == ada.json("sessions")["totals"]
+    assert f"2 of {of} sessions" in ada.at_terminal("sessions", "--limit", "2").out
+
+
 def test_times_are_of_the_zone_that_is_stated(ada: Person) -> None:
     """With --tz the times shown are of that zone too, not this machine's under another's name; an export says its zone."""
     for words in (["sessions"], ["search", "frobnicate"], ["search", "frobnicate", "--scope", "turn"]):
@@ -149,6 +161,7 @@ def test_times_are_of_the_zone_that_is_stated(ada: Person) -> None:
         (("search",), "nothing to search for"),
         (("search", "modle:x"), "did you mean model?"),
         (("search", "x", "--limit", "0"), "--limit"),
+        (("sessions", "--limit", "0"), "--limit"),
         (("search", "x", "--tz", "Mars"), "time zone"),
         (("search", "x", "--since", "soon"), "no time"),
         (("search", "x since:7d", "--since", "8d"), "given twice"),
