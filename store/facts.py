@@ -49,6 +49,8 @@ def facts_of(node: Node) -> NodeFacts:
     """Derive a node's facts; wrong types inside a foreign bucket become None, never an exception."""
     bucket, usage, cost, source = node.bucket, node.usage, node.cost, node.source
     blocks = [b for b in _list(bucket.get("content")) if isinstance(b, dict)]
+    calls = [b for b in blocks if b.get("type") == "tool_use"]
+    results = [b for b in blocks if b.get("type") == "tool_result"]
     return NodeFacts(
         hash=node.hash,
         hash_version=node.hash_version,
@@ -72,10 +74,10 @@ def facts_of(node: Node) -> NodeFacts:
         cost_usd_micro=cost.usd_micro if cost else None,
         cost_source=cost.source if cost else None,
         cost_table=cost.table if cost else None,
-        tool_calls=sum(b.get("type") == "tool_use" for b in blocks),
-        tool_errors=sum(b.get("type") == "tool_result" and b.get("is_error") is True for b in blocks),
-        git_activity=any(map(_is_git, blocks)),
-        tools=_tools(blocks),
+        tool_calls=len(calls),
+        tool_errors=sum(b.get("is_error") is True for b in results),
+        git_activity=any(map(_is_git, calls)),
+        tools=_tools(calls) if calls else None,
     )
 
 
@@ -84,17 +86,17 @@ def without_words(facts: NodeFacts) -> NodeFacts:
     return replace(facts, git_activity=False, tools=None)
 
 
-def _is_git(block: dict[str, Any]) -> bool:
-    """A Bash call that commits or pushes: the strongest sign that a session came to something (tapes.md §3.6)."""
-    tool_input = block.get("tool_input") if block.get("type") == "tool_use" else None
+def _is_git(call: dict[str, Any]) -> bool:
+    """A call that commits or pushes: the strongest sign that a session came to something (tapes.md §3.6)."""
+    tool_input = call.get("tool_input")
     command = tool_input.get("command") if isinstance(tool_input, dict) else None
     # The expression alone looks for a word's beginning at every letter, and a command may be a whole script.
     return isinstance(command, str) and "git" in command and bool(_GIT.search(command))
 
 
-def _tools(blocks: list[dict[str, Any]]) -> str | None:
+def _tools(calls: list[dict[str, Any]]) -> str | None:
     """Names in the order of their first call, as many as fit whole into one label: a log may invent any number of them."""
-    names = (b.get("tool_name") for b in blocks if b.get("type") == "tool_use")
+    names = (call.get("tool_name") for call in calls)
     lines = (" ".join(name[:tool_name_chars_max].split()) for name in names if isinstance(name, str))
     kept, size_bytes = [], 0
     for line in dict.fromkeys(filter(None, lines)):

@@ -53,18 +53,18 @@ def node_row(
     facts: NodeFacts, rowid: int, change: int, conversation: str, stored_bytes: int
 ) -> tuple[Any, ...]:
     """The parameters of INSERT_NODE."""
-    return (rowid, change, conversation, stored_bytes, *map(_storable, _values_of(facts)))
+    return (rowid, change, conversation, stored_bytes, *_storable(_values_of(facts)))
 
 
 def columns_of(facts: NodeFacts, stored_bytes: int) -> dict[str, Any]:
     """The named parameters of REPLACE_USAGE."""
-    values = zip(_FACT_NAMES, map(_storable, _values_of(facts)), strict=True)
+    values = zip(_FACT_NAMES, _storable(_values_of(facts)), strict=True)
     return {**dict(values), "stored_bytes": stored_bytes}
 
 
-def _storable(value: Any) -> Any:
+def _storable(values: Sequence[Any]) -> list[Any]:
     """SQLite takes no lone surrogates: they become U+FFFD."""
-    return well_formed(value) if type(value) is str else value
+    return [value if type(value) is not str or value.isascii() else well_formed(value) for value in values]
 
 
 def facts_of_row(row: Sequence[Any]) -> LocalFacts:

@@ -73,9 +73,10 @@ def is_sound(node: Node) -> bool:
     return (
         is_hash(node.hash)
         and (node.parent_hash is None or is_hash(node.parent_hash))
-        and all(type(value) is dict for value in objects)
-        and all(value is None or type(value) is str for value in texts)
-        and all(type(value) is int and 0 <= value <= count_max for value in counts)
+        and set(map(type, objects)) == {dict}
+        and set(map(type, texts)) <= {str, type(None)}
+        and set(map(type, counts)) <= {int}
+        and 0 <= min(counts, default=0) <= max(counts, default=0) <= count_max
     )
 
 

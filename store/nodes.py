@@ -7,6 +7,7 @@ they are. Fields (absent = null): hash, hash_version, parent_hash, bucket, stop_
 import json
 from dataclasses import dataclass, field
 from math import isfinite
+from operator import attrgetter
 from typing import Any, Final
 
 import orjson
@@ -48,6 +49,9 @@ class Source:
         None  # the provider's id of the model call: replays and re-logs share it, totals count it once
     )
     extra: dict[str, Json] = field(default_factory=dict)  # what the log line said besides, verbatim
+
+
+_PARTS: Final = {kind: (kind.__slots__, attrgetter(*kind.__slots__)) for kind in (Usage, Cost, Source)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +99,12 @@ def node_to_dict(node: Node) -> dict[str, Json]:
 def _plain(part: Usage | Cost | Source | None) -> dict[str, Json] | None:
     if part is None:
         return None
-    values = ((name, getattr(part, name)) for name in part.__slots__)
-    return {name: value for name, value in values if value is not None and value != {}}
+    names, values_of = _PARTS[type(part)]
+    return {
+        name: value
+        for name, value in zip(names, values_of(part), strict=True)
+        if value is not None and value != {}
+    }
 
 
 def node_to_bytes(node: Node) -> bytes:

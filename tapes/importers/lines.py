@@ -7,8 +7,7 @@ is a whole object already. Everything here is hostile input: depth bombs, lines 
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import orjson
 
@@ -27,8 +26,7 @@ Record = dict[str, Any]
 Block = dict[str, Any]  # of a message's content, as nodes hash it
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(NamedTuple):
     """One line. `start` and `end` are byte offsets, `end` after the newline. Without a record, `problem` says why."""
 
     number: int  # from 1
@@ -89,6 +87,7 @@ def _finite(digits: str) -> float:
     return value
 
 
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 _DECODER = json.JSONDecoder(parse_constant=_refuse, parse_float=_finite)
 
 
@@ -153,7 +152,7 @@ def _any(raw: bytes) -> Record:
 
 def compact(value: Any) -> str:
     """A JSON value as one short line, keys in the order they came."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return _ENCODER.encode(value)
 
 
 def _deeper_than(value: Any, levels: int) -> bool:

@@ -3,9 +3,8 @@
 Ids come from a closed writer and from whoever edited its files, so none is trusted to be there, to be text, or to be short.
 """
 
-from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from tapes.importers.claude.blocks import Blocks, map_content
 from tapes.importers.claude.files import LogFile
@@ -19,8 +18,7 @@ _api_id_prefix = "msg_"
 Kind = Literal["user", "assistant", "side"]
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """A line with its ids. Keys are what the local store remembers: `uuid:…` or, for a line without one, `line:…`."""
 
     line: Line

@@ -63,6 +63,8 @@ def context_of(raw: Record) -> prices.Context:
 
 
 def _is_count(value: Any) -> bool:
+    if type(value) is int:
+        return 0 <= value <= count_max
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
     return 0 <= value <= count_max and value == int(value)
