@@ -10,6 +10,8 @@ def parse_time(value: Any) -> datetime | None:
         return None
     try:
         at = datetime.fromisoformat(value)
+        if at.tzinfo is UTC:  # as nearly all logs write it
+            return at
         return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
     except (ValueError, OverflowError):  # OverflowError: year 1 or 9999 moved out of range by its zone
         return None

@@ -67,7 +67,7 @@ def _text(block: Block, out: Blocks) -> bool:
 
 def _thinking(block: Block, out: Blocks) -> bool:
     text, signature = block.get("thinking"), block.get("signature")
-    if not isinstance(text, str) or not isinstance(signature, str | None):
+    if not isinstance(text, str) or not (signature is None or isinstance(signature, str)):
         return False
     mapped = {"type": "thinking", "text": text}
     if signature:
@@ -78,7 +78,11 @@ def _thinking(block: Block, out: Blocks) -> bool:
 
 def _tool_use(block: Block, out: Blocks) -> bool:
     tool_id, name, tool_input = block.get("id"), block.get("name"), block.get("input")
-    if not (isinstance(tool_id, str) and isinstance(name, str) and isinstance(tool_input, dict | None)):
+    if not (
+        isinstance(tool_id, str)
+        and isinstance(name, str)
+        and (tool_input is None or isinstance(tool_input, dict))
+    ):
         return False
     mapped = {"type": "tool_use", "tool_use_id": tool_id, "tool_name": name, "tool_input": tool_input or {}}
     out.add(mapped, _rest(block, "type", "id", "name", "input"))
@@ -106,7 +110,7 @@ def _image_fields(block: Block) -> Block | None:
 
 def _tool_result(block: Block, out: Blocks) -> bool:
     result_id, content, is_error = block.get("tool_use_id"), block.get("content"), block.get("is_error")
-    if not (isinstance(result_id, str) and isinstance(content, str | list | None)):
+    if not (isinstance(result_id, str) and (content is None or isinstance(content, (str, list)))):
         return False
     mapped: Block = {"type": "tool_result", "tool_result_id": result_id}
     parts = [content] if isinstance(content, str) else content or []

@@ -16,6 +16,7 @@ from tapes.importers.report import Tally
 
 batch_lines_max = 1_000
 batch_bytes_max = 16 * MIB
+read_bytes = 1 * MIB  # a line has kilobytes: with Python's own buffer each is a read or two of its own
 attempts_max = (
     3  # imports of one file at the same time: who commits second starts over from what the first has left
 )
@@ -38,7 +39,7 @@ class FileImport:
         """Import what is new; problems go into the tally."""
         for _ in range(attempts_max):
             try:
-                with self._log.path.open("rb") as file:
+                with self._log.path.open("rb", buffering=read_bytes) as file:
                     return self._import(file)
             except OSError as problem:
                 return self._tally.note(

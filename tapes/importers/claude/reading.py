@@ -6,7 +6,6 @@ cursor on; one that has grown supersedes what was stored before.
 """
 
 import json
-from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import replace
 from itertools import islice
@@ -74,7 +73,7 @@ class Reading:
     def take(self, batch: list[Line]) -> None:
         """Feed a batch of lines to the window and build what closes."""
         self.started = True
-        entries = [entry for line in batch if line.start not in self._finished for entry in self._entry(line)]
+        entries = self._entries(batch)
         keys = {key for entry in entries for key in (entry.key, entry.message_key) if key}
         found = self._store.line_nodes(HARNESS, keys)
         self._stored = {key: found.get(key) for key in keys}
@@ -86,11 +85,16 @@ class Reading:
                 self._skip(entry.line, str(bad))
         self._end, self._end_line = batch[-1].end, batch[-1].number + batch[-1].closed
 
-    def _entry(self, line: Line) -> Iterator[Entry]:
-        try:
-            yield entry_of(line, self._log)
-        except BadLine as bad:
-            self._skip(line, str(bad))
+    def _entries(self, batch: list[Line]) -> list[Entry]:
+        entries = []
+        for line in batch:
+            if line.start in self._finished:
+                continue
+            try:
+                entries.append(entry_of(line, self._log))
+            except BadLine as bad:
+                self._skip(line, str(bad))
+        return entries
 
     def _skip(self, line: Line, problem: str) -> None:
         self._finished.add(line.start)
