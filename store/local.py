@@ -6,6 +6,7 @@ Several processes may use the file at once; one LocalStore belongs to one thread
 
 import json
 import sqlite3
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -43,6 +44,8 @@ batch_bytes_max: Final = 8 * MIB
 # these are read again for every session, and with its 4 MiB of WAL written again as often.
 bulk_cache_kib: Final = 131_072
 bulk_wal_pages: Final = 16_384
+# Another writer waits as long, and 30 s at most. Each commit writes the pages again that the one before touched.
+gather_seconds_max: Final = 1.0
 _keys_at_once: Final = 500  # of SQLite's 32,766 parameters of a query
 Written = tuple[Node, bytes]
 Link = tuple[str, str | None, str, str | None]  # hash, parent's hash, conversation, the agent's session id
@@ -66,6 +69,9 @@ class LocalStore:
     def __init__(self, db: sqlite3.Connection, path: Path) -> None:
         self._db = db
         self.path = path
+        self._gathers = False  # ended transactions are committed together
+        self._gathers_until = 0.0
+        self._inside = False
 
     @classmethod
     def open(cls, path: Path) -> Self:
@@ -97,6 +103,25 @@ class LocalStore:
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """All or nothing; waits for another writer. Inside another transaction it is a part that can fail alone."""
+        if self._gathers and not self._db.in_transaction:
+            self._run("BEGIN IMMEDIATE")
+            self._gathers_until = time.monotonic() + gather_seconds_max
+        outermost, self._inside = not self._inside, True
+        try:
+            with self._transaction():
+                yield
+        finally:
+            self._inside = not outermost
+        self._commit_if_due()
+
+    def _commit_if_due(self) -> None:
+        """What is gathered; a kill before leaves all of it to be imported again."""
+        waits = self._gathers and not self._inside and self._db.in_transaction
+        if waits and time.monotonic() >= self._gathers_until:
+            self._run("COMMIT")
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
         begin, commit, undo = _PART if self._db.in_transaction else _WHOLE
         self._run(begin)
         try:
@@ -109,17 +134,21 @@ class LocalStore:
 
     @contextmanager
     def unhurried(self) -> Iterator[None]:
-        """Transactions inside wait for no disk; all are on it when this ends well.
+        """Transactions inside wait for no disk, and are committed together with what else a second brings.
 
-        For what can be done again, as an import: a power cut may take back the last of them, each whole, nodes and cursor alike.
-        A killed process takes back nothing.
+        For what can be done again, as an import: a kill takes back the last second's, a power cut more, each whole, nodes and
+        cursor alike. When this ends, well or not, all that ended well is committed; when it ends well, it is on the disk.
         """
         names = ("synchronous", "cache_size", "wal_autocheckpoint")
         before = {name: self._value(f"PRAGMA {name}") for name in names}
         try:
             self._set(synchronous=1, cache_size=-bulk_cache_kib, wal_autocheckpoint=bulk_wal_pages)
+            self._gathers = self.path != IN_MEMORY
             yield
         finally:
+            self._gathers = False
+            if self._db.in_transaction:
+                self._run("COMMIT")
             self._set(**before)
         self._run("PRAGMA wal_checkpoint(PASSIVE)")
 
@@ -201,6 +230,7 @@ class LocalStore:
 
     def cursor(self, source: str) -> dict[str, Json] | None:
         """The state an importer left for `source` (a file), or None."""
+        self._commit_if_due()  # asked before each file: a thousand untouched ones after a new one hold up no other writer
         state = self._value("SELECT state FROM cursors WHERE source = ?", _key(source))
         return None if state is None else json.loads(state)
 

@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import fields, replace
 from datetime import UTC, datetime
 from importlib import resources
@@ -96,6 +96,31 @@ def test_batches_make_no_difference(
             dumps.append((sum(a.new for a in added), sum(a.known for a in added), facts, stored))
 
     assert dumps[0] == dumps[1] == dumps[2]
+
+
+def test_gathered_transactions_are_committed_together_each_whole(
+    store: LocalStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others see none of them before their time is up; one that failed is taken back alone, whatever else ends the work."""
+    monkeypatch.setattr(local, "gather_seconds_max", 3_600.0)
+    with LocalStore.open(store.path) as other:
+        with suppress(FormatBroken), store.unhurried():
+            store.add([turn("first")])
+            assert (store.count(), other.count()) == (1, 0)
+            store.add([turn("second"), replace(turn("third"), hash="A" * 64)])
+        assert other.has([turn("first").hash, turn("second").hash]) == {turn("first").hash}
+        with store.unhurried():
+            store.add([turn("waits")])
+            store.cursor("a file")
+            assert not other.has([turn("waits").hash])
+            store._gathers_until = 0.0
+            store.cursor("an untouched file")
+            assert other.has([turn("waits").hash])
+        monkeypatch.setattr(local, "gather_seconds_max", 0.0)
+        with store.unhurried():
+            store.add([turn("fourth")])
+            assert other.has([turn("fourth").hash])
+            other.add([turn("fifth")])
 
 
 def test_unhurried_writes_are_whole_and_last(store: LocalStore) -> None:
