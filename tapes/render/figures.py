@@ -60,6 +60,12 @@ def moment(when: str | None, zone: tzinfo | None = None) -> str:
     return parsed.astimezone(zone).strftime("%Y-%m-%d %H:%M") if parsed else "-"
 
 
+def stated_moment(when: str | None) -> str:
+    """As `moment`, with this machine's offset at that time: `2026-02-14 09:30+01:00`."""
+    parsed = instant(when)
+    return parsed.astimezone().isoformat(" ", "minutes") if parsed else "-"
+
+
 def clock(when: str | None) -> str:
     """An RFC 3339 time as local `09:30:12`."""
     parsed = instant(when)

@@ -44,7 +44,7 @@ def _heading(session: str, nodes: Sequence[Node]) -> Iterator[RenderableType]:
             _field(node, "agent_name") or (node.source.harness if node.source else None) for node in nodes
         ),
         "models": ", ".join(dict.fromkeys(filter(None, (_field(node, "model") for node in nodes)))),
-        "started": f"{figures.moment(begin)}, took {figures.duration(begin, end)}",
+        "started": f"{figures.stated_moment(begin)}, took {figures.duration(begin, end)}",
         "turns": f"{sum(map(_is_turn, nodes))}, {figures.count(output)} output tokens",
     }
     for name, value in facts.items():

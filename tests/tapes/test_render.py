@@ -3,6 +3,7 @@
 import io
 import re
 import unicodedata
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -256,6 +257,15 @@ def test_piped_lines_begin_with_the_id_and_are_one_per_row(rows: list[tuple[str,
     lines = list(plain_lines(_COLUMNS, rows))
 
     assert [row[0] for row in rows] == [line.split(" ")[0] for line in lines]
+
+
+def test_a_transcript_says_which_time_it_is() -> None:
+    """The beginning is shown with the offset of that day, so that what is pasted elsewhere stays true."""
+    shown = figures.stated_moment("2026-02-14T09:30:00Z")
+
+    assert re.fullmatch(r"2026-02-1\d \d\d:\d\d[+-]\d\d:\d\d", shown)
+    assert datetime.fromisoformat(shown) == datetime.fromisoformat("2026-02-14T09:30:00+00:00")
+    assert figures.stated_moment("no time") == "-"
 
 
 def test_one_is_not_many() -> None:
