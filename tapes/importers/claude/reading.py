@@ -1,6 +1,6 @@
 """One pass over a file: lines into the window, closed units into nodes, batches into the store.
 
-A batch is one transaction of nodes, line keys and cursor, so a crash costs one batch and nothing is counted twice. At the end of
+A batch is one transaction of nodes, line keys and cursor, so a crash costs whole batches and counts nothing twice. At the end of
 the file the open units are stored too, provisionally: totals are exact at any moment. The next import forms them again from the
 cursor on; one that has grown supersedes what was stored before.
 """

@@ -22,7 +22,7 @@ def import_claude(
 
     A path is a projects folder, one project's folder, one `.jsonl` file, or a web export. UsageError for a path that is not
     there or holds nothing of the kind. A bad line or an unreadable file is a row of the report, never an exception.
-    Each batch commits itself. `dry_run` does all the work and takes it back. A log that has disappeared changes nothing: Claude
+    Batches are stored whole. `dry_run` does all the work and takes it back. A log that has disappeared changes nothing: Claude
     Code deletes its logs after 30 days, and what was imported stays.
     """
     roots = default_roots(os.environ, Path.home()) if paths is None else [path.expanduser() for path in paths]
