@@ -47,7 +47,10 @@ def target_of(output: str | None) -> Target:
     if output.startswith(_BUCKET_URL):
         return Target(url=output)
     # Buckets are given so; as a path it would be a folder named "file:".
-    return Target(Path(unquote(urlsplit(output).path) if output.startswith(_FILE_URL) else output))
+    path = unquote(urlsplit(output).path) if output.startswith(_FILE_URL) else output
+    if "\0" in path:  # argv cannot hold one, %00 can
+        raise UsageError("a path has no NUL in it", hint="-o FILE")
+    return Target(Path(path))
 
 
 @contextmanager

@@ -57,8 +57,8 @@ def command_output(words: str) -> str:
         return words
     if facts.keys() - _COMMAND_FACTS or any(isinstance(fact, dict | list) for fact in facts.values()):
         return words
-    code = facts.get("exit_code", 0)
-    return said if code == 0 else f"exit code {code}\n{said}"
+    code = facts.get("exit_code")
+    return said if code in {0, None} else f"exit code {code}\n{said}"
 
 
 def _pair(fields: Mapping[str, Any], names: tuple[str, str]) -> tuple[str, str] | None:

@@ -264,4 +264,5 @@ def test_a_dash_is_stdout_and_a_file_url_is_its_path(ada: Person, tmp_path: Path
     written = ada.process("export", "--all", "--format", "ndjson", "-o", "-").out
     assert len(written.splitlines()) > 1
     ada.ok("export", "--all", "--format", "parquet", "-o", place.as_uri())
+    assert ada.tapes("export", "--all", "--format", "csv", "-o", "file:///a%00b").code == 2
     assert (place / "_export.json").exists()

@@ -162,6 +162,7 @@ def test_a_diff_holds_both_texts(old: str, new: str) -> None:
 def test_a_command_s_output_comes_out_of_its_json() -> None:
     """Codex's results read as the command said them, with the code it failed with; other JSON stays whole."""
     kept = '{"output": "Fähre\\n1", "metadata": {"exit_code": 2, "duration_seconds": 0.1}}'
+    assert command_output('{"output": "x", "metadata": {"exit_code": null}}') == "x"
     assert command_output(kept) == "exit code 2\nFähre\n1"
     for other in (
         '{"output": "x", "more": 1}',
