@@ -12,6 +12,8 @@ from typing import Any, Final
 
 import orjson
 
+from store.limits import quick_json_bytes_max
+
 Json = Any  # a decoded JSON value
 _JSON_TYPES_ONLY: Final = (
     orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_SUBCLASS
@@ -119,7 +121,11 @@ def exact_bytes(fields: dict[str, Json]) -> bytes | None:
         data = orjson.dumps(fields, option=_JSON_TYPES_ONLY)
     except TypeError:  # a lone surrogate, more than 64 bits, more than 254 levels, a key that is no text
         return None
-    # orjson writes null for an infinity or NaN. Where no null stands there is none; where one does, the values are looked at.
+    if len(data) > quick_json_bytes_max:
+        data = bytes(
+            memoryview(data)
+        )  # orjson leaves sixteen times a long text reserved, in case all of it is escapes
+    # It writes null for an infinity or NaN. Where no null stands there is none; where one does, the values are looked at.
     return data if b"null" not in data or _finite(fields) else None
 
 

@@ -98,6 +98,11 @@ class StagingStore(LocalStore):
             began_here = self._is_staged(conversation)
             yield conversation, project if began_here else self._beneath.project_of(conversation) or project
 
+    def projects(self) -> set[str]:
+        """Also those of conversations that began in the bucket: a push asks nothing about a space that no project is meant for."""
+        begun = {project for _, project in self.changed_conversations(0) if project is not None}
+        return super().projects() | begun
+
     def _add(self, batch: list[Written]) -> Added:
         """As the local store's; `new` is what is new to the bucket. All of it is staged, as the space it is for may lack it."""
         inside = {node.hash for node, _ in batch}
