@@ -99,7 +99,7 @@ class StagingStore(LocalStore):
             yield conversation, project if began_here else self._beneath.project_of(conversation) or project
 
     def projects(self) -> set[str]:
-        """Also those of conversations that began in the bucket: a push asks nothing about a space that no project is meant for."""
+        """Also those of what began in the bucket: a push asks nothing about a space that no project is meant for."""
         begun = {project for _, project in self.changed_conversations(0) if project is not None}
         return super().projects() | begun
 
