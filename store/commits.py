@@ -18,7 +18,7 @@ from crypto.signatures_ahead import Claim
 from store.canonical import canonical, canonical_plain, parse_canonical
 from store.events import Event, Genesis
 from store.fields import Base64, Count, Hex16, Hex32, Hex64, Stored, int_json_max
-from store.limits import commit_bytes_max, commit_leaves_max
+from store.limits import commit_bytes_max, commit_leaves_max, commit_objects_max
 from store.names import object_name
 
 FORMAT = 0
@@ -82,7 +82,7 @@ class Commit(Stored):
     epoch: Count
     seen_checkpoint: SeenCheckpoint | None
     events: Annotated[list[Event], Field(min_length=1, max_length=256)]
-    objects: Annotated[list[ObjectRef], Field(max_length=4096)]
+    objects: Annotated[list[ObjectRef], Field(max_length=commit_objects_max)]
     leaves: Annotated[list[Leaf], Field(min_length=1, max_length=commit_leaves_max)]
     sealed: Base64 | None
     sig: Hex64

@@ -28,6 +28,7 @@ label_bytes_max = (
     512  # of one text column of a row in UTF-8; a log may say anything, and no row is to be a bomb
 )
 commit_leaves_max = 4_000  # leaves (conversations) in one commit: keeps it under commit_bytes_max
+commit_objects_max = 4_096  # objects that one commit names
 commit_attempts_max = 200  # lost races before a push gives up and says so
 
 # The probe (sync.md §2.4)

@@ -33,7 +33,7 @@ from store.parquet import TableFormat, read_columns, read_table, write_table
 
 FORMAT = 0
 manifest_raw_bytes_max = 384 * MIB  # above manifest_rows_max rows whose every label is as long as it may be
-manifest_stored_bytes_max = 128 * MIB
+manifest_stored_bytes_max = 64 * MIB  # below object_bytes_max: no bucket takes more
 about_bytes_max = 4 * MIB  # the JSON of commit_leaves_max leaves takes half
 _FORM: Final = TableFormat(
     schema=MANIFEST_SCHEMA,

@@ -2,12 +2,10 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from itertools import islice
 
 from crypto.errors import VerificationFailed
 from crypto.sealing import SealKey
 from store import events
-from store.limits import MIB, commit_leaves_max, manifest_rows_max
 from store.local import LocalFacts, LocalStore
 from sync.batches import (
     Batch,
@@ -23,13 +21,11 @@ from sync.drafts import Content, DraftContext, draft
 from sync.housekeeping import keep_house
 from sync.outbox import ContentLevel, Outbox, Outgoing, SpaceKind
 from sync.pull import PullReport, apply_manifests
+from sync.runs import Run, RunCutter
 from sync.team import private_epoch
 
-_chunk_nodes = 4096  # nodes handed to a batch at once
-batch_raw_bytes_max = 256 * MIB  # a batch is committed after this much: progress that a kill cannot take
 squatted_attempts_max = 3  # three fresh names taken in a row: no bucket to write to
 
-Run = list[tuple[Outgoing, list[LocalFacts]]]  # one commit's worth: of some conversations, nodes
 PushProgress = Callable[[int, int], None]  # nodes looked at and, where lacking, pushed; of how many
 
 
@@ -82,9 +78,9 @@ class Pusher:
             space = self._space(kind)
             if space is None:
                 continue
-            for batch in self._batches(kind, space):
+            for run in self._runs(kind, space):
                 self._begin_telling()
-                self._commit(batch, space)
+                self._commit(run, space)
             self.outbox.complete(kind, space, change)
         return self.report
 
@@ -135,25 +131,20 @@ class Pusher:
         record = self.client.roster.spaces[space]
         return not record.newest.wraps.keys() <= self.client.roster.recipients(record)
 
-    def _batches(self, kind: SpaceKind, space: bytes) -> Iterator[Run]:
+    def _runs(self, kind: SpaceKind, space: bytes) -> Iterator[Run]:
         """Everything the space lacks, in runs."""
-        run: Run = []
-        rows = raw = 0
+        cutter = RunCutter()
         for outgoing in self.outbox.conversations(kind, space):
-            nodes, before = self.outbox.pending(outgoing, space), self._walked
-            while chunk := list(islice(nodes, min(_chunk_nodes, manifest_rows_max - rows))):
-                run.append((outgoing, chunk))
-                rows += len(chunk)
-                self._walked += len(chunk)
-                raw += sum(node.stored_bytes for node in chunk) if outgoing.content == "full" else 0
-                if rows >= manifest_rows_max or len(run) >= commit_leaves_max or raw >= batch_raw_bytes_max:
-                    yield run
-                    run, rows, raw = [], 0, 0
+            before = self._walked
+            for node in self.outbox.pending(outgoing, space):
+                if (full := cutter.take(outgoing, node)) is not None:
+                    yield full
+                self._walked += 1
             self._walked = before + self.local.count_of(
                 outgoing.conversation
             )  # with those that are there already
-        if run:
-            yield run
+        if cutter.run:
+            yield cutter.cut()
 
     def _commit(self, run: Run, space: bytes) -> None:
         """Seal, upload and commit one run; again from the start, with what is still lacking, if the log overtook it."""
