@@ -150,6 +150,7 @@ class Answer:
     matches: int
     withheld: int
     more: bool = False
+    known: int = 0  # sessions that there are at all
 
 
 @dataclass(frozen=True, slots=True)

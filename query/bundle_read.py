@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 import zlib
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
@@ -13,6 +14,8 @@ from pydantic import ValidationError
 
 from crypto.errors import FormatBroken, UsageError, VerificationFailed
 from query.bundle import (
+    FORMAT,
+    VERSION,
     BundledSession,
     BundleStart,
     bundle_nodes_max,
@@ -25,6 +28,8 @@ from store.nodes import Node
 
 _head_bytes_max: Final = 1024 * 1024  # of a line that is no node
 _T = TypeVar("_T", BundleStart, BundledSession)
+_magic_bytes: Final = 64
+_START: Final = re.compile(rb'\{"version":([0-9]{1,9}),"format":"' + FORMAT.encode() + rb'"')
 _UNPACK_ERRORS: Final = (OSError, EOFError, zlib.error)  # what gzip throws for damaged data
 
 
@@ -45,7 +50,22 @@ def _unpacked(path: Path) -> Iterator["_Lines"]:
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}") from None
     with file, gzip.GzipFile(fileobj=file) as packed:
-        yield _Lines(packed, path.name)
+        lines = _Lines(packed, path.name)
+        _expect_bundle(lines.head(), path.name)
+        packed.seek(0)
+        yield lines
+
+
+def _expect_bundle(head: bytes, name: str) -> None:
+    """UsageError for another kind of file, or a version to come: nothing in those is damaged."""
+    start = _START.match(head)
+    if start is None:
+        raise UsageError(
+            f"{name} is no .tape bundle",
+            hint="`tapes export -o FILE.tape` writes one; agents' logs come in by `tapes import all`",
+        )
+    if int(start[1]) > VERSION:
+        raise UsageError(f"{name} is a bundle of version {int(start[1])}", hint="update tapes")
 
 
 class _Lines:
@@ -56,6 +76,15 @@ class _Lines:
         self._raw_bytes = 0
         self.name = name
         self.digest = sha256()
+
+    def head(self) -> bytes:
+        """The first bytes of the document, as many as can be read: what it is shows before anything is believed."""
+        try:
+            return self._packed.read(_magic_bytes)
+        except EOFError:
+            raise self.broken("is cut off") from None
+        except _UNPACK_ERRORS:
+            return b""
 
     def next(self, bytes_max: int = _head_bytes_max, *, body: bool = True) -> bytes:
         """The next line; FormatBroken where there is none, or one over `bytes_max`."""
@@ -74,13 +103,15 @@ class _Lines:
             raise self.broken("goes on after its end")
 
     def broken(self, problem: str) -> FormatBroken:
-        return FormatBroken(self.name, problem, hint="ask for the bundle again")
+        return FormatBroken(self.name, problem, hint="copy the file again, or ask for it again")
 
     def _read(self, bytes_max: int) -> bytes:
         try:
             line = self._packed.readline(bytes_max)
+        except EOFError:
+            raise self.broken("is cut off") from None
         except _UNPACK_ERRORS as error:
-            raise self.broken(f"is no whole gzip file ({type(error).__name__})") from None
+            raise self.broken(f"is damaged ({type(error).__name__})") from None
         self._raw_bytes += len(line)
         if self._raw_bytes > bundle_raw_bytes_max:
             raise self.broken(f"unpacks to more than {bundle_raw_bytes_max} bytes")
@@ -112,12 +143,7 @@ class _Reader:
         line = self._lines.next(body=False)
         if not line.endswith(b","):
             raise self._lines.broken("is no tape bundle in the layout of version 1")
-        fields = self._json(line[:-1] + b"}")
-        if isinstance(fields, dict) and type(fields.get("version")) is int and fields["version"] > 1:
-            raise UsageError(
-                f"{self._lines.name} is a bundle of version {fields['version']}", hint="update tapes"
-            )
-        self._model(BundleStart, fields, "its first line")
+        self._model(BundleStart, self._json(line[:-1] + b"}"), "its first line")
 
     def _all_sessions(self) -> Iterator[BundledSession | Node]:
         more = True  # whether the last line promised another session
@@ -183,7 +209,9 @@ class _Reader:
             raise self._lines.broken("has no checksum where it ends")
         if line != found:
             raise VerificationFailed(
-                self._lines.name, "its checksum does not fit its content", hint="ask for the bundle again"
+                self._lines.name,
+                "its checksum does not fit its content",
+                hint="copy the file again, or ask for it again",
             )
 
     def _value(self, name: bytes) -> Any:

@@ -3,8 +3,6 @@
 import sys
 from collections.abc import Iterator
 
-import pyarrow as pa
-
 from query.tables import EVERY, TableShape
 
 _START = """# Tables for SQL and Parquet
@@ -15,14 +13,6 @@ Columns keep name, type and meaning for good; new ones come at the end. Every co
 Hashes and ids are lower-case hex, times UTC,
 money integer micro-USD (1 000 000 = $1): sum it as an integer or a decimal, never as a float.
 """
-_SQL_TYPES = {
-    pa.string(): "VARCHAR",
-    pa.int64(): "BIGINT",
-    pa.bool_(): "BOOLEAN",
-    pa.date32(): "DATE",
-    pa.list_(pa.string()): "VARCHAR[]",
-    pa.timestamp("us", tz="UTC"): "TIMESTAMP WITH TIME ZONE",
-}
 
 
 def schema_text() -> str:
@@ -36,7 +26,7 @@ def _table(shape: TableShape) -> Iterator[str]:
         yield f"In an export partitioned by `date`, the UTC day of `{shape.dated}`."
     yield "\n| column | type | meaning |\n|---|---|---|"
     for column in shape.columns:
-        yield f"| `{column.name}` | {_SQL_TYPES[column.type]} | {column.about} |"
+        yield f"| `{column.name}` | {column.sql_type} | {column.about} |"
     yield ""
 
 

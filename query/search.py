@@ -80,18 +80,20 @@ def search(
     if query is None and asked.scope != "session":
         raise UsageError("a search for turns needs words", hint="give words, or leave the scope out")
     chosen = choose(source, asked.chosen, asked.clock, asked.names, catalog)
+    known = len(chosen.paths.known)
     if query is None:
         everything = np.arange(len(chosen.numbers))
         ordered = _ordered(chosen, asked.order, everything)[: asked.limit]
-        return Answer(tuple(shown_sessions(chosen, ordered.tolist(), texts)), len(everything), 0, 0)
+        shown = tuple(shown_sessions(chosen, ordered.tolist(), texts))
+        return Answer(shown, len(everything), 0, 0, known=known)
     found = _found(chosen, query, words, asked)
     matched = np.unique(found.places).astype(np.int64)
     groups = _groups(chosen, found, _ordered(chosen, asked.order, matched, found)[: asked.limit], asked)
     shown = tuple(_shown(chosen, groups, query, texts, in_tools=asked.scope == "tool"))
     if found.more or len(found.rows) > matches_counted_max:
         matches = min(len(found.rows), matches_counted_max)
-        return Answer(shown, None, matches, texts.wordless(), more=True)
-    return Answer(shown, len(matched), len(found.rows), texts.wordless())
+        return Answer(shown, None, matches, texts.wordless(), more=True, known=known)
+    return Answer(shown, len(matched), len(found.rows), texts.wordless(), known=known)
 
 
 def shown_sessions(chosen: Chosen, places: Sequence[int], texts: Texts) -> Iterator[Found]:

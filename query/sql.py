@@ -41,6 +41,7 @@ seconds_max_default: Final = 60
 memory_mib_default: Final = 2048
 sql_chars_max: Final = 1_000_000
 _ASKS_CONTENT: Final = re.compile("|".join(shape.name for shape in WITH_CONTENT), re.IGNORECASE)
+_ASKS_SHAPE: Final = re.compile(r"\s*(?:desc|describe|show)\s+(?:table\s+)?\w+\s*;?\s*", re.IGNORECASE)
 _SETTINGS: Final = {
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
@@ -78,10 +79,20 @@ def ask_source(source: Source, names: dict[str, str], sql: str, limits: Limits =
         SESSIONS: session_batches(sessions),
         MEMBERS: [rows_batch(MEMBERS, people)],
     }
-    if _ASKS_CONTENT.search(sql):
+    views = [_USAGE_VIEW]
+    if _ASKS_CONTENT.search(sql) and not _ASKS_SHAPE.fullmatch(sql):
         calls: list[pa.RecordBatch] = []
         tables |= {MESSAGES: _messages(loader, sessions, calls), TOOL_CALLS: calls}
-    return _ask(sql, limits, tables, [_USAGE_VIEW], None)
+    else:
+        views += map(_unread_view, WITH_CONTENT)
+    return _ask(sql, limits, tables, views, None)
+
+
+def _unread_view(shape: TableShape) -> str:
+    """A table that is listed and described, and says so where it is read after all: empty it would pass for an answer."""
+    columns = ", ".join(f"CAST(NULL AS {column.sql_type}) AS {column.name}" for column in shape.columns)
+    why = f"name {shape.name} in the SQL: what was said is read only for a question that does"
+    return f"CREATE VIEW {shape.name} AS SELECT {columns} WHERE error('{why}') IS NULL"
 
 
 def _messages(

@@ -10,6 +10,14 @@ from typing import Final
 import pyarrow as pa
 
 _TIME: Final = pa.timestamp("us", tz="UTC")
+_SQL_TYPES: Final = {
+    pa.string(): "VARCHAR",
+    pa.int64(): "BIGINT",
+    pa.bool_(): "BOOLEAN",
+    pa.date32(): "DATE",
+    pa.list_(pa.string()): "VARCHAR[]",
+    _TIME: "TIMESTAMP WITH TIME ZONE",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +27,11 @@ class Column:
     name: str
     type: pa.DataType
     about: str
+
+    @property
+    def sql_type(self) -> str:
+        """Its type in DuckDB's words."""
+        return _SQL_TYPES[self.type]
 
 
 @dataclass(frozen=True, slots=True)

@@ -110,6 +110,9 @@ COMMANDS: Final = (
         "tapes filter save costly 'cost:>1 since:7d'",
     ),
     _Command("filter list", "filter_list", "List the saved filters.", "tapes filter list"),
+    _Command(
+        "filter rename", "filter_rename", "Call a saved filter otherwise.", "tapes filter rename costly dear"
+    ),
     _Command("filter remove", "filter_remove", "Forget a saved filter.", "tapes filter remove costly"),
     _Command("reindex", "reindex", "Make the word index anew.", "tapes reindex"),
     _Command(

@@ -22,7 +22,8 @@ from tapes.terminal import Channels
 _FIRST: Final = "tapes> "
 _FURTHER: Final = "   ..> "
 _HELP: Final = (
-    "A SELECT that ends with ; is answered. .tables  .schema [TABLE]  .quit (or Ctrl-D). Ctrl-C cancels."
+    "A SELECT that ends with ; is answered. .tables  .schema [TABLE]  .help  .quit (or Ctrl-D). Ctrl-C cancels.\n"
+    f"Tables: {', '.join(shape.name for shape in EVERY)}"
 )
 _UP_TO_SEMICOLON: Final = re.compile("[^;]*;|[^;]+")
 _QUIT: Final = frozenset({".quit", ".exit", ".q"})
@@ -82,7 +83,7 @@ def _answer(out: Output, asked: list[str], answer: Answer) -> None:
     except KeyboardInterrupt:
         out.say("cancelled")
     except TapesError as error:
-        out.warn(error.message)
+        out.warn(f"{error.message}\n{error.hint}" if error.hint else error.message)
 
 
 def _read(session: "PromptSession[str]") -> list[str] | None:
@@ -121,4 +122,4 @@ def _told(asked: str) -> Iterator[str]:
 def _schema(shape: TableShape) -> Iterator[str]:
     yield f"{shape.name}: {shape.about}"
     for column in shape.columns:
-        yield f"  {column.name:<18} {column.type!s:<22} {column.about}".rstrip()
+        yield f"  {column.name:<18} {column.sql_type:<24} {column.about}".rstrip()

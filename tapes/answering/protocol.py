@@ -19,7 +19,7 @@ from typing import Any, Final, Literal
 from pydantic import BaseModel, ConfigDict
 
 About = Literal["search", "sessions", "stats"]
-protocol_version: Final = 1
+protocol_version: Final = 2
 question_bytes_max: Final = 256 * 1024
 reply_bytes_max: Final = 512 * 1024 * 1024  # a list of half a million sessions
 sign_of_life_seconds: Final = 1.0

@@ -41,3 +41,9 @@ def begin(flags: Flags) -> Run:
     config = Config(home.config)
     color = config.text("ui.color", flags.color) or "auto"
     return Run(home, config, open_output(json_wanted=flags.json, color=color), flags)
+
+
+def nothing_yet(run: Run) -> str:
+    """What a home without sessions says, and what brings some."""
+    shared = run.config.text("storage.provider") != "local" and run.config.text("storage.bucket") is not None
+    return f"No sessions yet. Next: tapes import all{', or tapes storage sync' if shared else ''}"

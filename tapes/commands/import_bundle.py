@@ -22,7 +22,7 @@ def import_bundle(
     ] = False,
     flags: Flags = no_flags,
 ) -> int:
-    """Take in the sessions of a .tape file: all of them, or none if anything in it is wrong."""
+    """Take in the sessions of a .tape file: all of them, or none if anything in it is wrong (6), or it is none (2)."""
     run = begin(flags)
     with Desk(run) as desk, desk.intake() as taken:
         done = take_in(taken.store, file, allow_unverified=allow_unverified)

@@ -14,9 +14,17 @@ from tapes.render.output import silence_stdout
 
 @contextmanager
 def writing(path: Path | None) -> Iterator[BinaryIO]:
-    """A binary stream to `path`, or to stdout for None. StoreError when the disk refuses; then `path` is as it was."""
+    """A binary stream to `path`, or to stdout for None. StoreError when the disk refuses; then `path` is as it was.
+
+    A file that is there is replaced when the new one is whole; where a link stands, the file it points to.
+    """
     if path is None:
         yield from _to_stdout()
+        return
+    path = Path(os.path.realpath(path))  # Path.resolve raises for links in a circle
+    if path.exists() and not path.is_file():
+        with _into(path) as out:
+            yield out
         return
     partial = path.with_name(f".{path.name}.{token_hex(4)}.partial")
     try:
@@ -29,6 +37,18 @@ def writing(path: Path | None) -> Iterator[BinaryIO]:
         raise StoreError(f"cannot write {path}: {error.strerror}") from error
     finally:
         partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def _into(device: Path) -> Iterator[BinaryIO]:
+    """A device or a named pipe takes bytes as they come: a file put in its place would take it from everybody."""
+    try:
+        with device.open("wb") as out:
+            yield out
+    except BrokenPipeError:
+        return  # its reader has what it wanted
+    except OSError as error:
+        raise StoreError(f"cannot write {device}: {error.strerror}") from error
 
 
 def _to_stdout() -> Iterator[BinaryIO]:

@@ -10,7 +10,7 @@ from query.answers import Answer, Asked, Order, Scope, ranked_max
 from query.filter import SessionFilter
 from tapes.answering.asking import ask, clock_fields
 from tapes.answering.protocol import Question
-from tapes.commands.context import Flags, Run, begin, no_flags
+from tapes.commands.context import Flags, Run, begin, no_flags, nothing_yet
 from tapes.commands.filters import FilterFlags, no_filters
 from tapes.render.search_results import (
     answer_line,
@@ -66,7 +66,7 @@ def search(
         run.out.show(*terminal_results(answer, asked))
     else:
         run.out.lines(piped_results(answer, asked))
-    run.out.say(answer_line(answer, asked, ranked_newest))
+    run.out.say(answer_line(answer, asked, ranked_newest) if answer.known else nothing_yet(run))
     if answer.withheld:
         run.out.say(withheld_line(answer))
     return 0

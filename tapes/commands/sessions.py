@@ -11,7 +11,7 @@ from query.filter import SessionFilter
 from query.moments import Clock
 from tapes.answering.asking import ask, clock_fields
 from tapes.answering.protocol import Question
-from tapes.commands.context import Flags, Run, begin, no_flags
+from tapes.commands.context import Flags, Run, begin, no_flags, nothing_yet
 from tapes.commands.filters import FilterFlags, no_filters
 from tapes.render.session_list import piped_list, shown_of, terminal_list, totals_line
 
@@ -34,9 +34,7 @@ def sessions(
         run.out.answer("sessions", asdict(found))
     elif not found.sessions:
         nothing = chosen == SessionFilter()
-        run.out.say(
-            "No sessions yet. Next: tapes import claude" if nothing else "No session passes the filter."
-        )
+        run.out.say(nothing_yet(run) if nothing else "No session passes the filter.")
     elif run.out.stdout.is_terminal:
         run.out.show(*terminal_list(found, names, run.out.stdout.width, clock.zone, passing))
     else:

@@ -89,7 +89,7 @@ class Worker:
             try:
                 reply = Reply(line, look(line))
             except UsageError as half:  # half a line rarely means something
-                reply = Reply(line, problem=half.message)
+                reply = Reply(line, problem=f"{half.message} · {half.hint}" if half.hint else half.message)
             self._deliver(reply)
 
     def _next(self) -> str:

@@ -182,7 +182,7 @@ def _notes(found: TeamStats) -> Iterator[str]:
 def _nothing(found: TeamStats) -> str:
     """Zeros alone would read as "no sessions at all"; most often they are older than the period."""
     if found.earlier_day is None:
-        return "No session ended in these days, and none before."
+        return "No session ended in these days, and none before: `tapes import all` brings those that agents logged."
     days = (found.current.last_day - found.earlier_day).days + 1
     wider = f": tapes stats --period {days}d" if days <= days_max else ""
     return f"No session ended in these days; the last one before them did on {found.earlier_day}{wider}"

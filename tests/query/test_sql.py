@@ -121,6 +121,36 @@ def test_every_table_is_there_as_documented(source: Source) -> None:
         assert [field.type for field in answer.schema] == [field.type for field in shape.schema]
 
 
+@pytest.mark.parametrize(
+    ("question", "column"),
+    [
+        ("SHOW TABLES", 0),
+        ("SELECT table_name FROM information_schema.tables", 0),
+        ("SELECT DISTINCT table_name FROM information_schema.columns", 0),
+    ],
+)
+def test_all_tables_are_listed_before_any_is_asked(source: Source, question: str, column: int) -> None:
+    """Those that take reading what was said stand in the lists of a question that does not."""
+    names = ask_source(source, {}, question).column(column).to_pylist()
+
+    assert sorted(names) == sorted(shape.name for shape in EVERY)
+
+
+def test_describing_reads_nothing(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`DESCRIBE messages` tells names and types as they are, without opening one turn."""
+    read = ask_source(source, {}, "SELECT * FROM (DESCRIBE SELECT * FROM messages)").to_pylist()
+    monkeypatch.setattr("query.sql.content_batches", lambda *_: pytest.fail("a turn was read"))
+
+    for question in ("DESCRIBE messages", "desc messages;", "SHOW messages", "DESCRIBE TABLE messages"):
+        assert ask_source(source, {}, question).to_pylist() == read
+
+
+def test_a_table_that_was_not_read_is_never_empty(source: Source) -> None:
+    """A question that hides which table it means is refused with what to do: no rows would pass for an answer."""
+    with pytest.raises(UsageError, match="name messages in the SQL"):
+        ask_source(source, {}, "FROM query_table('mess' || 'ages')")
+
+
 def test_names_are_rows(source: Source) -> None:
     """A member called like SQL is a row of `members` and nothing more."""
     answer = ask_source(source, {"ab" * 32: INJECTION}, "SELECT * FROM members")

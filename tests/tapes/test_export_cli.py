@@ -4,7 +4,10 @@ import csv
 import gzip
 import io
 import json
+import os
 import re
+import stat
+from concurrent.futures import ThreadPoolExecutor
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -255,6 +258,35 @@ def test_a_broken_bundle_ends_with_6_and_leaves_nothing(ada: Person, tmp_path: P
     assert done.code == 6
     assert "cut.tape" in done.err
     assert bob.json("sessions")["sessions"] == []
+
+
+def test_a_pipe_in_the_place_of_a_file_is_written_into(ada: Person, tmp_path: Path) -> None:
+    """A device or a named pipe stays what it is: a file put in its place would take `/dev/null` from everybody."""
+    fifo = tmp_path / "pipe.json"
+    os.mkfifo(fifo)
+    with ThreadPoolExecutor(1) as pool:
+        reading = pool.submit(fifo.read_bytes)
+        ada.ok("export", "--all", "-o", fifo)
+        data = reading.result(60)
+
+    assert stat.S_ISFIFO(fifo.stat().st_mode)
+    assert len(json.loads(data)["sessions"]) == 8
+    assert ada.tapes("export", "--all", "--format", "json", "-o", "/dev/full").code == 5
+    assert Path("/dev/full").is_char_device()
+
+
+def test_a_link_in_the_place_of_a_file_is_followed(ada: Person, tmp_path: Path) -> None:
+    """The file behind it is replaced, and the link stays; one that leads to itself gives way."""
+    (tmp_path / "real.json").write_text("old")
+    (tmp_path / "link.json").symlink_to("real.json")
+    (tmp_path / "circle.json").symlink_to("circle.json")
+    ada.ok("export", "--all", "-o", tmp_path / "link.json")
+
+    assert (tmp_path / "link.json").is_symlink()
+    assert len(json.loads((tmp_path / "real.json").read_text())["sessions"]) == 8
+    assert (tmp_path / "real.json").stat().st_mode & 0o777 == 0o600
+    ada.ok("export", "--all", "-o", tmp_path / "circle.json")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["circle.json", "link.json", "real.json"]
 
 
 def test_a_dash_is_stdout_and_a_file_url_is_its_path(ada: Person, tmp_path: Path) -> None:

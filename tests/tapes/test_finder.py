@@ -88,7 +88,7 @@ def test_half_a_filter_keeps_the_list_and_says_why(ada: Person) -> None:
     with terminal("tapes search -i", environ_of(ada.home)) as pane:
         pane.wait("8 sessions")
         pane.type("modle:x")
-        assert "kite" in pane.wait("there is no filter 'modle'")
+        assert "kite" in pane.wait("there is no filter 'modle' · did you mean model")
         pane.type("C-u", "project:nowhere ")
         pane.wait("(?m)^0 sessions$")
         pane.type("Enter", "C-u")

@@ -1,9 +1,11 @@
 """`tapes search`, `tapes reindex` and the filters of `tapes sessions`, as people and pipes meet them."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from tapes.saved_filters import SavedFilters
 from tests.command_line import SAMPLE, Person
 
 
@@ -89,6 +91,9 @@ def test_a_saved_filter_means_what_it_says(ada: Person) -> None:
         "sessions", "--project", "lighthouse", "--status", "failed"
     )
     assert [line.split()[0] for line in ada.ok("filter", "list").out.splitlines()] == ["lamp", "tests"]
+    ada.ok("filter", "rename", "lamp", "light")
+    assert by_name == ada.json("search", "@light test*")
+    ada.ok("filter", "rename", "light", "lamp")
     assert ada.json("search", "@tests beam")["filter"]["text"] == "test* beam"
     ada.ok("filter", "remove", "lamp")
     ada.ok("filter", "remove", "tests")
@@ -105,6 +110,10 @@ def test_a_saved_filter_means_what_it_says(ada: Person) -> None:
         (("filter", "save", "lamp", "modle:x"), "did you mean model?"),
         (("filter", "save", "two", "@lamp x"), "cannot stand here"),
         (("filter", "remove", "nobody"), "no saved filter"),
+        (("filter", "remove", "lam"), "did you mean @lamp?"),
+        (("filter", "rename", "lam", "x"), "did you mean @lamp?"),
+        (("filter", "rename", "lamp", "Lamp"), "name"),
+        (("filter", "rename", "lamp", "lamp"), "already"),
         (("search", "a OR b @lamp"), "OR"),
     ],
 )
@@ -117,6 +126,64 @@ def test_slips_with_saved_filters_are_usage_errors(tmp_path: Path, words: tuple[
     assert (2, "") == (done.code, done.out)
     assert hint in done.err
     assert [one["name"] for one in person.json("filter", "list")["filters"]] == ["lamp"]
+
+
+@pytest.mark.parametrize(
+    ("kept", "said"),
+    [
+        ('{"format": 1, "filters": {"a": {"line": "x"}}}', "update tapes"),
+        ('{"format": 0, "filters": {"a": 1}}', "correct or remove"),
+        ("[]", "correct or remove"),
+        ("{", "correct or remove"),
+    ],
+)
+def test_a_file_of_filters_that_is_not_ours_stays_as_it_is(tmp_path: Path, kept: str, said: str) -> None:
+    """Of a newer version, damaged, of another shape: exit 2 with what to do, and nothing is written over it."""
+    path = tmp_path / "home" / "filters.json"
+    path.parent.mkdir()
+    path.write_text(kept)
+
+    for words in (("list",), ("save", "b", "x"), ("remove", "a"), ("rename", "a", "b")):
+        done = Person(path.parent).tapes("filter", *words)
+        assert (2, True) == (done.code, said in done.err)
+    assert path.read_text() == kept
+
+
+def test_a_filter_that_means_nothing_any_more_can_be_forgotten(tmp_path: Path) -> None:
+    """A line of a field that this version has not is listed and removed; only using it is an error."""
+    person = Person(tmp_path / "home")
+    person.ok("filter", "save", "old", "project:x")
+    path = person.home / "filters.json"
+    path.write_text(path.read_text().replace("project:x", "galaxy:x"))
+
+    assert person.tapes("sessions", "--filter", "old").code == 2
+    assert "galaxy:x" in person.ok("filter", "list").out
+    person.ok("filter", "remove", "old")
+    assert person.json("filter", "list")["filters"] == []
+
+
+def test_filters_saved_at_the_same_time_are_all_kept(tmp_path: Path) -> None:
+    """Four threads that save, each its own names: nobody's write undoes another's."""
+
+    def save(number: int) -> None:
+        for name in range(8):
+            SavedFilters(tmp_path).save(f"f{number}-{name}", "project:x")
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(save, range(4)))
+    assert len(SavedFilters(tmp_path).all()) == 32
+
+
+def test_an_empty_home_says_what_brings_sessions(tmp_path: Path) -> None:
+    """Search, list and dashboard of a fresh home name the next step, and end well."""
+    person = Person(tmp_path / "home")
+    person.ok("config", "set", "storage.provider", "hybrid")
+    for words in (("search", "lamp"), ("search", "--status", "failed"), ("sessions",)):
+        done = person.ok(*words)
+        assert (done.out, done.err) == ("", "No sessions yet. Next: tapes import all\n")
+    assert "tapes import all" in person.ok("stats").out
+    person.ok("config", "set", "storage.bucket", "file:///nowhere")
+    assert "tapes storage sync" in person.ok("sessions", "--no-input").err
 
 
 def test_sessions_takes_the_same_filters(ada: Person) -> None:

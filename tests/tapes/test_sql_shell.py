@@ -27,6 +27,7 @@ def test_a_session_in_the_shell(ada: Person) -> None:
     """Lines up to a semicolon, words with a dot, an error that ends nothing, a query cancelled, a line thrown away, and out."""
     with terminal("tapes sql", environ_of(ada.home), columns=100, rows=60) as pane:
         pane.wait("(?m)^tapes>")
+        assert "nodes, sessions, messages, tool_calls, members, usage_daily" in pane.screen()
         pane.type("select count(*) as turns", "Enter")
         pane.wait(r"(?m)^   \.\.>")
         pane.type("from nodes;", "Enter")
