@@ -35,10 +35,7 @@ def resolve(source: Source, prefix: str) -> str:
 
     What has several heads names its newest. UsageError when no head is meant, or several are.
     """
-    if len(prefix) < prefix_chars_min:
-        raise UsageError(
-            f"{prefix!r} is too short for an id", hint=f"give at least {prefix_chars_min} characters"
-        )
+    check_length(prefix)
     found = sorted(_meant(source, prefix))
     if not found:
         raise UsageError(f"no session is named {prefix!r}", hint="`tapes sessions` lists what there is")
@@ -49,6 +46,14 @@ def resolve(source: Source, prefix: str) -> str:
             hint="give more characters of the one you mean",
         )
     return found[0]
+
+
+def check_length(prefix: str) -> None:
+    """UsageError for a prefix that would mean half of all there is: to be asked before that is read."""
+    if len(prefix) < prefix_chars_min:
+        raise UsageError(
+            f"{prefix!r} is too short for an id", hint=f"give at least {prefix_chars_min} characters"
+        )
 
 
 def _meant(source: Source, prefix: str) -> set[str]:

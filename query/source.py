@@ -22,10 +22,9 @@ from crypto.errors import VerificationFailed
 from query.costs import lay_over
 from query.engine import Engine
 from query.rules import STEPS
-from store.local import Link, LocalFacts, LocalStore
+from store.local import LocalStore
 from store.manifest_schema import MANIFEST_SCHEMA, own_table
 from store.names import slot_name
-from store.storable import storable_text
 from sync.client import Client
 from sync.replica import PendingManifest
 
@@ -143,24 +142,8 @@ def _near(
     for pending, table in applied_columns(client, COLUMNS) if client is not None else ():
         near.look(table)
         pushed.append(pending)
-    links = local.links() if local is not None else iter(())
-    while chunk := list(islice(links, _batch_rows)):
-        near.look(_links_table(chunk))
-    near.find()
+    near.find(local)
     return near, pushed
-
-
-def _links_table(rows: Sequence[Link]) -> pa.Table:
-    """Rows of the local store as Neighbourhood looks at them."""
-    hashes, parents, conversations, sessions = zip(*rows, strict=True)
-    return pa.table(
-        {
-            "hash": pa.array(map(bytes.fromhex, hashes), pa.binary(32)),
-            "parent": pa.array((p and bytes.fromhex(p) for p in parents), pa.binary(32)),
-            "conversation": pa.array(map(bytes.fromhex, conversations), pa.binary(32)),
-            "harness_session": pa.array((s and storable_text(s) for s in sessions), pa.string()),
-        }
-    )
 
 
 def _everything(client: Client) -> Iterator[Batch]:
@@ -191,17 +174,9 @@ def _own(local: LocalStore, client: Client | None, near: "Neighbourhood | None")
     identity = client.identity if client else None
     origin = Origin(identity.member_id, identity.device_id) if identity else Origin()
     # A superseded node that no commit has is never pushed: listing it here would make two laptops disagree for ever.
-    facts = (
-        row for row in (local.facts() if near is None else _near_facts(local, near)) if not row.superseded
-    )
+    facts = (row for row in (local.facts() if near is None else near.own()) if not row.superseded)
     while chunk := list(islice(facts, _batch_rows)):
         yield origin, own_table(chunk, _NOBODY, _NOBODY)
-
-
-def _near_facts(local: LocalStore, near: "Neighbourhood") -> Iterator[LocalFacts]:
-    for conversation, _ in local.changed_conversations(0):
-        if near.has_conversation(conversation):
-            yield from local.conversation_facts(conversation)
 
 
 def _take(source: Source, batches: Iterable[Batch], arrived: int, insert: str) -> int:

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, Literal, Self
 
 from crypto.errors import FormatBroken, UsageError
 from store.database import IN_MEMORY, connect, connect_in_memory
@@ -34,7 +34,7 @@ from store.local_rows import (
 from store.node_parse import is_sound, node_from_bytes, node_from_fields
 from store.nodes import Json, Node, exact_bytes, node_to_bytes, node_to_dict
 
-__all__ = ["Added", "Link", "LocalFacts", "LocalStore", "local_store_path"]
+__all__ = ["Added", "Link", "LinkColumn", "LocalFacts", "LocalStore", "local_store_path"]
 
 local_node_bytes_max: Final = 512 * MIB  # above node_bytes_max: what no frame may hold still stays here
 _page_rows: Final = 1000  # rows read per query: memory stays bounded and no long snapshot holds up the WAL
@@ -48,7 +48,8 @@ bulk_wal_pages: Final = 16_384
 gather_seconds_max: Final = 1.0
 _keys_at_once: Final = 500  # of SQLite's 32,766 parameters of a query
 Written = tuple[Node, bytes]
-Link = tuple[str, str | None, str, str | None]  # hash, parent's hash, conversation, the agent's session id
+Link = tuple[str, str | None]  # hash, parent's hash
+LinkColumn = Literal["hash", "parent_hash", "conversation"]
 # How a transaction begins, ends well, and is undone.
 _WHOLE: Final = ("BEGIN IMMEDIATE", "COMMIT", ["ROLLBACK"])
 _PART: Final = ("SAVEPOINT part", "RELEASE part", ["ROLLBACK TO part", "RELEASE part"])
@@ -280,14 +281,35 @@ class LocalStore:
             yield from map(facts_of_row, rows)
             after_rowid = rows[-1][0]
 
-    def links(self) -> Iterator[Link]:
-        """How every node that is not superseded hangs together, in order of insertion; reads a page at a time."""
+    def conversations_named(self, name: str) -> set[str]:
+        """Conversations with a node whose hash or agent session's id starts with `name`, or whose own id does."""
+        text = well_formed(name)
+        query = "SELECT DISTINCT conversation FROM nodes WHERE harness_session >= ? AND harness_session < CAST(? AS TEXT)"
+        # The index knows no "starts with". No text has a byte 255, so this one sorts after all that start so.
+        found = {row[0] for row in self._run(query, (text, text.encode() + b"\xff"))}
+        start = name.lower()
+        if start.strip("0123456789abcdef"):
+            return found
+        return found.union(
+            *(self.conversations_where(column, [start]) for column in ("hash", "conversation"))
+        )
+
+    def conversations_where(self, column: LinkColumn, starts: Iterable[str]) -> set[str]:
+        """Conversations with a node whose hash, or parent's, or conversation's, starts with one of these hex digits."""
+        # CROSS: from the few starts to their nodes by the index, never the other way round.
+        query = f"""
+            SELECT DISTINCT conversation FROM json_each(?) AS start
+            CROSS JOIN nodes ON {column} >= start.value AND {column} < start.value || 'g'
+        """  # noqa: S608 - one of our own names
+        return {row[0] for row in self._run(query, (json.dumps(list(starts)),))}
+
+    def links_of(self, conversation: str) -> Iterator[Link]:
+        """How one conversation's nodes hang together, superseded ones too, in order of insertion; reads a page at a time."""
         query = """
-            SELECT id, hash, parent_hash, conversation, harness_session FROM nodes
-            WHERE id > ? AND superseded_by IS NULL ORDER BY id LIMIT ?
+            SELECT id, hash, parent_hash FROM nodes WHERE conversation = ? AND id > ? ORDER BY id LIMIT ?
         """
         after_rowid = 0
-        while rows := self._run(query, (after_rowid, _page_rows)):
+        while rows := self._run(query, (conversation, after_rowid, _page_rows)):
             yield from (row[1:] for row in rows)
             after_rowid = rows[-1][0]
 

@@ -38,6 +38,7 @@ CREATE INDEX nodes_conversation ON nodes (conversation, id);
 CREATE INDEX nodes_change ON nodes (change);
 CREATE INDEX nodes_stored_bytes ON nodes (stored_bytes);
 CREATE INDEX nodes_project ON nodes (project);
+CREATE INDEX nodes_harness_session ON nodes (harness_session);
 
 CREATE TABLE node_json (
     id INTEGER PRIMARY KEY,                 -- nodes.id

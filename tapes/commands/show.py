@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from query.sessions import resolve
+from query.sessions import check_length, resolve
 from query.transcript import load
 from store.nodes import Node, node_to_dict
 from tapes.commands.context import Flags, begin, no_flags
@@ -39,6 +39,7 @@ def show(
 ) -> int:
     """Read one session."""
     run = begin(flags)
+    check_length(session)
     with Desk(run) as desk:
         source = desk.source(about=session)
         head = resolve(source, session)

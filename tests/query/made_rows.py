@@ -73,10 +73,13 @@ def table_of(rows: Iterable[Said]) -> Any:
 
 def _row(said: Said) -> Row:
     place = NodePlace(digest("pack"), FramePlace(12, 100, digest("frame")), 0, digest("opening"))
-    return Row(_facts(said), digest(said.conversation), said.stored_bytes, place if said.placed else None)
+    return Row(
+        facts_of_said(said), digest(said.conversation), said.stored_bytes, place if said.placed else None
+    )
 
 
-def _facts(said: Said) -> NodeFacts:
+def facts_of_said(said: Said) -> NodeFacts:
+    """What it says of its node, as a store keeps it."""
     fresh, read, written, output = said.used
     return NodeFacts(
         hash=name(said.node),

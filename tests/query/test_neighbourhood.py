@@ -1,6 +1,6 @@
 """A neighbourhood: its rows alone say of a session what all rows say."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from shutil import rmtree
 
@@ -13,15 +13,17 @@ from query import neighbourhood
 from query.engine import Engine
 from query.neighbourhood import Neighbourhood
 from query.sessions import resolve
-from query.source import Batch, Origin, Source, fill, open_source
+from query.source import Batch, Origin, Source, _own, fill, open_source
 from query.transcript import _steps, load
+from store.local import LocalStore
+from store.local_rows import INSERT_NODE, node_row
 from store.names import object_name
 from store.nodes import node_to_bytes
 from sync.giving_up import give_up
 from tests.actors import founded, joined
 from tests.fakes.strict_store import StrictStore
 from tests.laptops import Laptop, conversation
-from tests.query.made_rows import Commit, Said, name, table_of
+from tests.query.made_rows import Commit, Said, facts_of_said, name, table_of
 from tests.sealing_keys import digest
 
 NODES = [f"n{number}" for number in range(9)]
@@ -48,7 +50,7 @@ commits = st.lists(
     ),
     max_size=5,
 )
-own_rows = st.lists(said, max_size=4, unique_by=lambda row: row.node)
+own_rows = st.lists(st.tuples(said, st.booleans()), max_size=6, unique_by=lambda row: row[0].node)
 asked = st.sampled_from(
     [*map(name, NODES + TALKS), *(name(node)[:5].upper() for node in NODES), "harness-1", "harn", "zzzz"]
 )
@@ -65,12 +67,17 @@ def batches_of(commits: Sequence[Commit]) -> list[Batch]:
     ]
 
 
-def own_of(rows: Sequence[Said]) -> list[Batch]:
-    """What this device has."""
-    return [(Origin(digest("me"), digest("my laptop")), table_of(rows))]
+def store_of(rows: Sequence[tuple[Said, bool]]) -> LocalStore:
+    """What this device has, and of each whether it was superseded: any rows, also such as no import would leave."""
+    local = LocalStore.in_memory()
+    for number, (said, superseded) in enumerate(rows, 1):
+        local._run(INSERT_NODE, node_row(facts_of_said(said), number, number, name(said.conversation), 100))
+        if superseded:
+            local._run("UPDATE nodes SET superseded_by = ? WHERE id = ?", (name("better"), number))
+    return local
 
 
-def told(batches: Sequence[Batch], own: Sequence[Batch], asked_for: str) -> object:
+def told(batches: Sequence[Batch], own: Iterable[Batch], asked_for: str) -> object:
     """Which session a name means and what each row of it says, or why it means none."""
     with Source(Engine()) as source:
         fill(source, batches, own)
@@ -91,28 +98,72 @@ def told(batches: Sequence[Batch], own: Sequence[Batch], asked_for: str) -> obje
         return head, shown, places, others
 
 
-def narrowed(
-    batches: Sequence[Batch], own: Sequence[Batch], asked_for: str
-) -> tuple[list[Batch], list[Batch]]:
+def narrowed(batches: Sequence[Batch], local: LocalStore, asked_for: str) -> tuple[list[Batch], list[Batch]]:
     """The same rows as far as they belong to the neighbourhood."""
     near = Neighbourhood(asked_for)
-    every = [*batches, *own]
-    for _, table in every:
+    for _, table in batches:
         near.look(table)
-    near.find()
-    kept = [(origin, near.of(table)) for origin, table in every]
+    near.find(local)
+    kept = [(origin, near.of(table)) for origin, table in batches]
     for number, (_, table) in enumerate(kept):
         assert near.touches(number) or not table.num_rows
-    few = [batch for number, batch in enumerate(kept[: len(batches)]) if near.touches(number)]
-    return few, kept[len(batches) :]
+    return [batch for number, batch in enumerate(kept) if near.touches(number)], list(_own(local, None, near))
 
 
 @given(commits, own_rows, asked)
 @settings(max_examples=40, deadline=None)
-def test_few_rows_tell_what_all_rows_tell(made: list[Commit], own: list[Said], asked_for: str) -> None:
-    """For any rows, forks, circles, rivals and names: the same session, the same rows, the same places, the same refusal."""
-    batches, mine = batches_of(made), own_of(own)
-    assert told(*narrowed(batches, mine, asked_for), asked_for) == told(batches, mine, asked_for)
+def test_few_rows_tell_what_all_rows_tell(
+    made: list[Commit], own: list[tuple[Said, bool]], asked_for: str
+) -> None:
+    """For any rows, pushed or here, forks, circles, rivals, lost parents and names: the same session, rows, places, refusal."""
+    batches = batches_of(made)
+    with store_of(own) as local:
+        few = narrowed(batches, local, asked_for)
+        assert told(*few, asked_for) == told(batches, _own(local, None, None), asked_for)
+
+
+@given(commits, own_rows, asked)
+@settings(max_examples=150, deadline=None)
+def test_it_is_what_hangs_together_wherever_it_lies(
+    made: list[Commit], own: list[tuple[Said, bool]], asked_for: str
+) -> None:
+    """What indexes find here and columns there, in turns, is what a slow look at all rows at once finds: no less, and no more."""
+    pushed = [row for commit in made for row in commit.rows]
+    near = Neighbourhood(asked_for)
+    near.look(table_of(pushed))
+    with store_of(own) as local:
+        near.find(local)
+        found = {("here", row.facts.hash) for row in near.own()}
+    found |= {("pushed", digest.hex()) for digest in near.of(table_of(pushed)).column("hash").to_pylist()}
+
+    rows = [("pushed", row) for row in pushed] + [("here", row) for row, _ in own]
+    assert found == {(where, name(row.node)) for where, row in hanging_together(rows, asked_for)}
+
+
+def hanging_together(rows: Sequence[tuple[str, Said]], asked_for: str) -> list[tuple[str, Said]]:
+    """The rows that bear a name, and all that are linked to them, by looking at every row as often as it adds any."""
+    start = asked_for.lower()
+    inside = [
+        row
+        for row in rows
+        if (row[1].harness_session or "").startswith(asked_for)
+        or any(name(word).startswith(start) for word in (row[1].node, row[1].conversation))
+    ]
+    while True:
+        nodes, parents, talks = (
+            {getattr(row, link) for _, row in inside} for link in ("node", "parent", "conversation")
+        )
+        grown = [
+            (where, row)
+            for where, row in rows
+            if row.conversation in talks
+            or row.node in nodes | parents
+            or row.parent in nodes
+            or (where, row) in inside
+        ]
+        if len(grown) == len(inside):
+            return inside
+        inside = grown
 
 
 def test_a_path_through_conversations_and_a_rival_without_a_link_belong() -> None:
@@ -122,7 +173,7 @@ def test_a_path_through_conversations_and_a_rival_without_a_link_belong() -> Non
     better = Said("n7", conversation="one", usage_id="call", used=(None, None, None, 9))
     made = batches_of([Commit((row,)) for row in [*chain, call, better]])
     for asked_for, rows in ((name("n4"), 5), (name("n6"), 2)):
-        few = narrowed(made, [], asked_for)
+        few = narrowed(made, store_of([]), asked_for)
         assert rows == sum(table.num_rows for _, table in few[0])
         assert told(*few, asked_for) == told(made, [], asked_for)
     assert "no session" in str(told(made, [], name("n6")))
@@ -140,9 +191,9 @@ def test_strangers_stay_away() -> None:
         for talk in ("a", "b", "c")
     ]
     for asked_for in (name("b-3"), name("b"), name("b-1")[:9], "h-b"):
-        few, _ = narrowed(batches_of(made), [], asked_for)
+        few, _ = narrowed(batches_of(made), store_of([]), asked_for)
         assert [table.num_rows for _, table in few] == [4]
-    assert narrowed(batches_of(made), [], "nothing") == ([], [])
+    assert narrowed(batches_of(made), store_of([]), "nothing") == ([], [])
 
 
 @pytest.mark.parametrize("asked_for", ["\udcff\udcfe\udcff\udcff", "ABCDE", "f" * 70, "no such"])
@@ -151,7 +202,7 @@ def test_a_name_that_no_session_has_is_refused_in_the_same_words(asked_for: str)
     made = batches_of([Commit((Said("n1", harness_session="abcdef"),))])
 
     assert "no session is named" in str(told(made, [], asked_for))
-    assert told(made, [], asked_for) == told(*narrowed(made, [], asked_for), asked_for)
+    assert told(made, [], asked_for) == told(*narrowed(made, store_of([]), asked_for), asked_for)
 
 
 def test_rows_that_never_end_are_all_taken(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -159,8 +210,8 @@ def test_rows_that_never_end_are_all_taken(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(neighbourhood, "rounds_max", 3)
     chain = [Said(f"n{n}", f"n{n - 1}" if n else None, f"talk {n}") for n in range(9)]
     made = [Commit((said,)) for said in [*chain, Said("stranger", conversation="far")]]
-    few, _ = narrowed(batches_of(made), [], name("n0"))
-    assert len(few) == len(made)
+    few, own = narrowed(batches_of(made), store_of([(Said("far"), False)]), name("n0"))
+    assert (len(few), len(own)) == (len(made), 1)
 
 
 def test_both_laptops_read_one_session_of_many(tmp_path: Path) -> None:

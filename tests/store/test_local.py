@@ -7,7 +7,7 @@ from dataclasses import fields, replace
 from datetime import UTC, datetime
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from crypto.errors import FormatBroken, UsageError
 from store import local
 from store.facts import NodeFacts, facts_of
-from store.local import Added, LocalStore
+from store.local import Added, LinkColumn, LocalStore
 from store.nodes import Cost, Node, Source, Usage, node_to_bytes
 from tests.node_strategies import nodes, turn
 
@@ -299,6 +299,35 @@ def test_changes_name_the_conversations_to_look_at(store: LocalStore) -> None:
     assert store.projects() == {"p"}
     assert store.nodes_over(10**6) == []
     assert {node_hash for node_hash, _ in store.nodes_over(0)} == {root.hash, turn("answer").hash}
+
+
+@pytest.mark.parametrize("session", ["run%", "run_", "rün", "run\U0010ffff\U0010ffff", "run\x00", "ru"])
+def test_a_session_name_begins_with_what_it_begins_with(store: LocalStore, session: str) -> None:
+    """Wildcards are no wildcards, the last characters of Unicode and none come after, capitals are others."""
+    named = replace(turn(session), source=Source("claude", session))
+    store.add([named, replace(turn("stranger"), source=Source("claude", "Run"))])
+
+    for cut in range(2, len(session) + 1):
+        assert {named.hash} == store.conversations_named(session[:cut])
+    assert set() == store.conversations_named(session + "\U0010ffff")
+
+
+def test_what_hangs_together_is_found_by_indexes(store: LocalStore) -> None:
+    """No question about one session looks at every node: the author of a million reads one of theirs as quickly as of ten."""
+    asked: list[str] = []
+    store._db.set_trace_callback(asked.append)
+    node = turn("one")
+    store.add([node])
+    asked.clear()
+    store.conversations_named(node.hash[:8])
+    for column in get_args(LinkColumn):
+        store.conversations_where(column, [node.hash[:16]])
+    assert [(node.hash, None)] == list(store.links_of(node.hash))
+    store._db.set_trace_callback(None)
+
+    plans = [row[3] for query in asked for row in store._run(f"EXPLAIN QUERY PLAN {query}")]
+    assert len(plans) >= len(asked) >= 6
+    assert not [plan for plan in plans if "SCAN nodes" in plan]
 
 
 def test_a_failed_transaction_leaves_nothing(store: LocalStore) -> None:
