@@ -37,8 +37,9 @@ faults: $(STAMP) ## faults at every request, killed processes, races, odd inputs
 attacks: $(STAMP) ## what a hostile bucket, member, ex-member or thief may try
 	$(BIN)/python -m pytest -n auto --dist worksteal -m "long or not long" tests/attacks
 
-services: ## LocalStack and (as root on Debian) Ceph RGW, for the tests on real S3
+services: ## LocalStack, SeaweedFS and (as root on Debian) Ceph RGW, for the tests on real S3
 	localstack/install.sh
+	infra/seaweedfs/install.sh
 	infra/rgw/install.sh
 
 lock: ## rewrite requirements.lock from pyproject.toml (needs uv)
@@ -46,4 +47,4 @@ lock: ## rewrite requirements.lock from pyproject.toml (needs uv)
 	  --no-emit-find-links --python-version 3.11 -o requirements.lock
 
 clean: ## remove what setup made
-	rm -rf $(VENV) .localstack-venv .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .localstack-venv .seaweedfs-venv .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -36,6 +36,15 @@ def rgw(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Service]:
         yield service
 
 
+@pytest.fixture(scope="session")
+def seaweedfs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Service]:
+    """SeaweedFS."""
+    if not (HOUSE / ".seaweedfs-venv" / ".installed").exists():
+        pytest.skip("SeaweedFS is left out: run infra/seaweedfs/install.sh")
+    with running(HOUSE / "infra" / "seaweedfs", run_folder(tmp_path_factory)) as service:
+        yield service
+
+
 @pytest.fixture
 def aws_environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     """No AWS setting of this machine reaches the test, and nothing asks the cloud's metadata address."""

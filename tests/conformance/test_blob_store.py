@@ -16,7 +16,7 @@ from store.names import object_name, slot_name
 from store.probe import probe_put_if_absent
 from store.s3 import S3Store
 from tests.fakes.strict_store import StrictStore
-from tests.services.shared import S3Service
+from tests.services.shared import S3_KINDS, S3Service
 
 racers = 16
 page_names = 3  # S3 pages this small, so that a list of a dozen names takes several
@@ -25,8 +25,7 @@ Opener = Callable[[], BlobStore]  # another client of the same bucket and prefix
 KINDS = [
     "directory",
     "strict",
-    pytest.param("localstack", marks=pytest.mark.localstack),
-    pytest.param("rgw", marks=pytest.mark.rgw),
+    *S3_KINDS,
 ]
 
 
@@ -188,8 +187,12 @@ def test_list_is_in_byte_order_with_sizes(store: BlobStore) -> None:
     )
 
 
-def test_list_orders_names_and_folders_as_bytes(store: BlobStore) -> None:
-    """A folder sorts where the names inside it belong: "a-" before "a/" before "a0", as S3 sorts them."""
+def test_list_orders_names_and_folders_as_bytes(store: BlobStore, request: pytest.FixtureRequest) -> None:
+    """A folder sorts where the names inside it belong: "a-" before "a/" before "a0", as S3 sorts them, or the list is refused."""
+    if (
+        "seaweedfs" in request.node.callspec.id
+    ):  # it walks folders; no two names of ours meet so (store/names.py)
+        request.applymarker(pytest.mark.xfail(raises=StoreRefused, strict=True))
     names = ["probe/a-", "probe/a/b", "probe/a/b-", "probe/a0", "probe/b.c/d", "probe/b/d", "probe/b_"]
     for name in reversed(names):
         store.put_if_absent(name, b"x")

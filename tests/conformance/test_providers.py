@@ -26,12 +26,12 @@ from sync.pull import applied_manifests
 from sync.verify import verify
 from tests.actors import founded, joined
 from tests.laptops import conversation, turn
+from tests.services.shared import S3_KINDS_SLOW
 
 PROVIDERS = ["local", "hybrid", "cloud"]
 BUCKETS = [
     "directory",
-    pytest.param("localstack", marks=pytest.mark.localstack),
-    pytest.param("rgw", marks=pytest.mark.rgw),
+    *S3_KINDS_SLOW,
 ]
 ABSENT = "0123456789abcdef" * 4
 

@@ -13,12 +13,11 @@ from store.blobs import BlobStore
 from store.open_store import open_store
 from tests.claude_logs import write_world
 from tests.command_line import Person
-from tests.services.shared import S3Service
+from tests.services.shared import S3_KINDS_SLOW, S3Service
 
 STORES = [
     "folder",
-    pytest.param("localstack", marks=pytest.mark.localstack),
-    pytest.param("rgw", marks=pytest.mark.rgw),
+    *S3_KINDS_SLOW,
 ]
 WORD = re.compile(rb"[\w./@-]{8,80}")
 

@@ -15,14 +15,13 @@ from sync.verify import verify
 from tests.actors import client, founded, person
 from tests.faults.one_sync import SyncProcess, write_identity
 from tests.laptops import Laptop, conversation
-from tests.services.shared import S3Service
+from tests.services.shared import S3_KINDS_SLOW, S3Service
 
 RACERS = 16
 NODES_EACH = 3
 STORES = [
     "folder",
-    pytest.param("localstack", marks=pytest.mark.localstack),
-    pytest.param("rgw", marks=pytest.mark.rgw),
+    *S3_KINDS_SLOW,
 ]
 
 

@@ -42,7 +42,7 @@ from tests.faults.worlds import (
     template,
 )
 from tests.laptops import Laptop, conversation
-from tests.services.shared import S3Service
+from tests.services.shared import S3_KINDS_SLOW, S3Service
 
 SEED = int(os.environ.get("TAPES_FAULT_SEED", "0"))
 ONLY = os.environ.get("TAPES_FAULT_ONLY")
@@ -183,8 +183,7 @@ def test_ten_thousand_schedules(team: Template, tmp_path: Path, block: int) -> N
     "kind",
     [
         "folder",
-        pytest.param("localstack", marks=pytest.mark.localstack),
-        pytest.param("rgw", marks=pytest.mark.rgw),
+        *S3_KINDS_SLOW,
     ],
 )
 def test_sixty_four_racing_processes_end_in_one_chain(

@@ -16,6 +16,14 @@ import pytest
 
 HOUSE = Path(__file__).parents[2]
 start_seconds_max = 180
+# Three S3 by three makers, for `parametrize`: each is the name of a fixture in conftest.py.
+S3_KINDS = [
+    pytest.param("localstack", marks=pytest.mark.localstack),
+    pytest.param("rgw", marks=pytest.mark.rgw),
+    pytest.param("seaweedfs", marks=pytest.mark.seaweedfs),
+]
+# For tests of many seconds each: the third in the long run only.
+S3_KINDS_SLOW = [*S3_KINDS[:2], pytest.param("seaweedfs", marks=[pytest.mark.seaweedfs, pytest.mark.long])]
 
 
 @dataclass(frozen=True)

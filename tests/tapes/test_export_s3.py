@@ -16,12 +16,7 @@ from crypto.errors import StoreError
 from store.network import AS_IT_IS
 from store.s3 import S3Files
 from tests.command_line import SAMPLE, Person
-from tests.services.shared import S3Service
-
-SERVICES = [
-    pytest.param("localstack", marks=pytest.mark.localstack),
-    pytest.param("rgw", marks=pytest.mark.rgw),
-]
+from tests.services.shared import S3_KINDS_SLOW, S3Service
 
 
 class Place:
@@ -64,7 +59,7 @@ def ada(tmp_path_factory: pytest.TempPathFactory) -> Person:
     return person
 
 
-@pytest.fixture(params=SERVICES)
+@pytest.fixture(params=S3_KINDS_SLOW)
 def place(request: pytest.FixtureRequest, ada: Person) -> Iterator[Place]:
     """A new bucket on each service."""
     made = Place(request.getfixturevalue(request.param), ada)
