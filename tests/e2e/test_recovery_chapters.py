@@ -16,7 +16,7 @@ from tests.device_linking import link
 
 _PAGE = (HOUSE / "docs" / "recovery.md").read_text()
 BLOCKS = dict(re.findall(r"```sh (\S+)\n(.*?)```", _PAGE, re.DOTALL))
-# Run by the tests of what they need: two machines at once.
+# Run by test_linking_by_hand.py, at two terminals.
 ELSEWHERE = {
     "lost-laptop/other-device",
     "lost-laptop/new-machine-linking",
