@@ -1,7 +1,6 @@
 """How a bucket on the network is reached: proxy, the site's own certificate authority, bandwidth. A folder needs none of it."""
 
 import re
-import ssl
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -108,6 +107,8 @@ def check_ca_path(text: str) -> str:
 
 def check_ca_bundle(path: str) -> None:
     """Whether the file holds certificates. UsageError; a request would only say that something is wrong with TLS."""
+    import ssl  # noqa: PLC0415 - every command reads the settings; only one in a hundred homes has such a file
+
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     try:
         context.load_verify_locations(path)
