@@ -18,9 +18,11 @@ from typing import Final
 
 from crypto.errors import BlobNotFound, StoreError, StoreRefused, StoreUnknown
 from store.blobs import BlobInfo, PutOutcome, check_name, check_put, check_range, is_name, object_bytes_max
+from store.names import TOP_FOLDERS
 
 TEMP: Final = ".tmp"  # beside the objects: link(2) does not cross filesystems
 temp_token_bytes: Final = 16  # random, so that processes never meet
+_OURS: Final = {TEMP, *TOP_FOLDERS}  # any of them is the trace of a bucket; `.tmp` is made by the first write
 # O_NOFOLLOW on every part: a symbolic link planted in a shared folder must not lead a write or a read out of it.
 _FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _READ: Final = (
@@ -46,12 +48,18 @@ _HINT_OF_TROUBLE: Final = {
 class DirectoryStore:
     """A bucket prefix as a folder. Safe for several threads and processes on a filesystem with atomic link(2)."""
 
-    def __init__(self, root: Path) -> None:
-        """Use `root`, made if its parent exists: a disk that is not mounted must not be mistaken for an empty bucket.
+    def __init__(self, root: Path, *, may_be_new: bool = True) -> None:
+        """Use `root`. Only one that may be new is made, if its parent exists, and only in one is nothing an answer.
 
-        Opening asks nothing of the disk: what needs no bucket works while it is away. Every request then says so.
+        Any other was a bucket before. Missing, or with nothing of a bucket in it, it is the mount point of a share that is away:
+        taken for a bucket, it would look like a log that was rolled back, and what is written there would vanish under the
+        share when that comes. Opening asks nothing of the disk: what needs no bucket works while it is away. Every request
+        then says so.
         """
         self._root = root.resolve()
+        self._may_be_new = may_be_new
+        if not may_be_new:
+            return
         try:
             self._root.mkdir(exist_ok=True)
         except FileNotFoundError:
@@ -137,16 +145,16 @@ class DirectoryStore:
         """
         found: dict[str, int | None] = {}
         try:
-            with (
-                self._folder(tuple(folder.split("/")[:-1]), create=False) as handle,
-                os.scandir(handle) as scan,
-            ):
-                for entry in filter(lambda each: is_name(each.name), scan):
-                    path = folder + entry.name
-                    if entry.is_dir(follow_symlinks=False) and _may_hold(path + "/", prefix, start_after):
-                        found[path + "/"] = None
-                    elif path.startswith(prefix) and path > start_after:
-                        found.update(_size_if_file(path, entry))
+            with self._folder(tuple(folder.split("/")[:-1]), create=False) as handle:
+                if not folder:
+                    self._check_used(handle)
+                with os.scandir(handle) as scan:
+                    for entry in filter(lambda each: is_name(each.name), scan):
+                        path = folder + entry.name
+                        if entry.is_dir(follow_symlinks=False) and _may_hold(path + "/", prefix, start_after):
+                            found[path + "/"] = None
+                        elif path.startswith(prefix) and path > start_after:
+                            found.update(_size_if_file(path, entry))
         except FileNotFoundError:
             self._check_root()
         return sorted(found.items())
@@ -156,6 +164,8 @@ class DirectoryStore:
         """A descriptor of a folder below the root, walked part by part so that no symbolic link is followed."""
         handle = self._open_root()
         try:
+            if create:
+                self._check_used(handle)
             for part in folders:
                 if create:
                     _make_folder(part, handle)
@@ -170,6 +180,8 @@ class DirectoryStore:
         try:
             return os.open(self._root, _FOLDER)
         except FileNotFoundError as error:
+            if not self._may_be_new:
+                raise self._away("not there") from error
             if not self._root.parent.exists():  # asking again a moment later mounts no disk
                 raise StoreRefused(
                     f"{self._root.parent}: no such folder", hint="make it first, or mount the disk it is on"
@@ -180,7 +192,22 @@ class DirectoryStore:
 
     def _check_root(self) -> None:
         """A missing file means "absent" only while the bucket itself is there."""
-        os.close(self._open_root())
+        handle = self._open_root()
+        try:
+            self._check_used(handle)
+        finally:
+            os.close(handle)
+
+    def _check_used(self, root: int) -> None:
+        if not self._may_be_new and not any(name in _OURS for name in os.listdir(root)):
+            raise self._away("empty")
+
+    def _away(self, how: str) -> StoreRefused:
+        return StoreRefused(
+            f"{self._root}: the bucket's folder is {how}: is the share mounted?",
+            hint="mount it and try again; a new bucket is made by `tapes storage configure` alone; one that is lost: "
+            "docs/recovery.md, chapter 5",
+        )
 
     @contextmanager
     def _temp_file(self, data: bytes) -> Iterator[tuple[int, str]]:

@@ -20,6 +20,9 @@ PREFIX_OF_KIND: Final[dict[ObjectKind, str]] = {
     "stats": "stats/",
     "share": "shares/",
 }
+TOP_FOLDERS: Final = frozenset(
+    prefix.rstrip("/") for prefix in (LOG, PROBE, LINKS, SEGMENTS, *PREFIX_OF_KIND.values())
+)
 seq_digits: Final = 12
 seq_max: Final = 10**seq_digits - 1
 _SLOT = re.compile(r"log/([0-9]{12})\Z")

@@ -25,15 +25,21 @@ prefix_bytes_max: Final = 500  # with a name of store/blobs.py it stays under S3
 
 
 def open_store(
-    url: str, *, endpoint_url: str | None = None, region: str | None = None, network: Network = AS_IT_IS
+    url: str,
+    *,
+    endpoint_url: str | None = None,
+    region: str | None = None,
+    network: Network = AS_IT_IS,
+    may_be_new: bool = False,
 ) -> BlobStore:
-    """The store behind `url`, within the network's limits; nothing is sent yet. A folder is made if its parent exists.
+    """The store behind `url`, within the network's limits; nothing is sent yet. A folder that `may_be_new` is made.
 
     Raises UsageError with examples for a URL that means nothing, StoreRefused for a folder that cannot be used.
     """
     parts = _parts(url, "a bucket URL", _EXAMPLES)
     if parts.scheme == "file":
-        return _limited(_open_directory(url, parts, endpoint_url or region), network)
+        path = _folder_of(url, parts, endpoint_url or region)
+        return _limited(DirectoryStore(path, may_be_new=may_be_new), network)
     if parts.scheme == "s3":
         return _limited(_open_s3(url, parts, endpoint_url, region, network), network)
     raise UsageError(f"not a bucket URL: {_shown(url)}", hint=_EXAMPLES)
@@ -75,7 +81,7 @@ def _limited(store: BlobStore, network: Network) -> BlobStore:
     return LimitedStore(store, Bucket(up) if up else None, Bucket(down) if down else None)
 
 
-def _open_directory(url: str, parts: SplitResult, s3_option: str | None) -> DirectoryStore:
+def _folder_of(url: str, parts: SplitResult, s3_option: str | None) -> Path:
     path = Path(unquote(parts.path))
     if (
         parts.netloc not in ("", "localhost")
@@ -88,7 +94,7 @@ def _open_directory(url: str, parts: SplitResult, s3_option: str | None) -> Dire
         raise UsageError(
             "an endpoint or a region has no meaning for a folder", hint="leave it out, or give s3://…"
         )
-    return DirectoryStore(path)
+    return path
 
 
 def _open_s3(

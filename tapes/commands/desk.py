@@ -196,10 +196,15 @@ class Desk:
         return self._meter.traffic() if self._meter is not None else Traffic()
 
 
-def open_bucket(run: Run, bucket: Bucket) -> BlobStore:
-    """A bucket's bare store, reached as the settings say."""
-    network = network_of(run.config)
-    return open_store(bucket.url, endpoint_url=bucket.endpoint_url, region=bucket.region, network=network)
+def open_bucket(run: Run, bucket: Bucket, *, may_be_new: bool = False) -> BlobStore:
+    """A bucket's bare store, reached as the settings say; see `open_store`."""
+    return open_store(
+        bucket.url,
+        endpoint_url=bucket.endpoint_url,
+        region=bucket.region,
+        network=network_of(run.config),
+        may_be_new=may_be_new,
+    )
 
 
 def vault_of(run: Run) -> Vault:

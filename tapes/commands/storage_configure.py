@@ -23,7 +23,7 @@ def storage_configure(
     """Name the bucket. It is probed first, and nothing is saved if it fails. Credentials are the usual AWS ones."""
     run = begin(flags)
     wanted = _wanted(run, bucket, endpoint_url, region)
-    store = open_bucket(run, wanted)
+    store = open_bucket(run, wanted, may_be_new=not _remembers_log(run, wanted))
     run.out.say("probing the bucket: 16 writers race for the same names …")
     report = probe_put_if_absent(store)
     run.home.prepare()
@@ -59,11 +59,20 @@ def _wanted(run: Run, url: str | None, endpoint_url: str | None, region: str | N
     return Bucket(named, chosen("storage.endpoint_url", endpoint_url), chosen("storage.region", region))
 
 
+def _remembers_log(run: Run, bucket: Bucket) -> bool:
+    """Whether this home has a team, whose log any bucket must hold already: then none is made where a share is away."""
+    if not run.home.identity.exists():
+        return False
+    with Desk(run) as desk:
+        desk.lock()
+        forget_strangers_log(desk)
+        return desk.client_of(bucket).replica.head() is not None
+
+
 def _take_on(run: Run, bucket: Bucket) -> None:
     """A home belongs to one team: another bucket is fine when it holds the same log, as after a move."""
     with Desk(run) as desk:
         desk.lock()
-        forget_strangers_log(desk)
         client = desk.client_of(bucket)
         head = client.replica.head()
         if head is not None and client.log.fetch(head.seq) != head.data:

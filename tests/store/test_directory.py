@@ -245,6 +245,45 @@ def test_a_bucket_on_a_disk_that_is_not_there_is_refused(tmp_path: Path) -> None
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("left", [None, [], ["lost+found", "notes.txt", ".hidden", "photos"]])
+def test_a_used_bucket_without_its_share_is_refused(tmp_path: Path, left: list[str] | None) -> None:
+    """The mount point is gone, bare, or holds what is no bucket's: no request reads that as absence, and none writes."""
+    root = tmp_path / "share"
+    for name in left or []:
+        (root / name).mkdir(parents=True)
+    if left is not None:
+        root.mkdir(exist_ok=True)
+    store = DirectoryStore(root, may_be_new=False)
+    for call in (
+        lambda: store.get(SLOT),
+        lambda: store.get_range(SLOT, 0, 1),
+        lambda: list(store.list("")),
+        lambda: list(store.list("log/")),
+        lambda: store.delete(SLOT),
+        lambda: store.put_if_absent(SLOT, b"x"),
+        lambda: store.put_projection("checkpoint", b"x"),
+    ):
+        with pytest.raises(StoreRefused, match="is the share mounted") as caught:
+            call()
+        assert not isinstance(caught.value, BlobNotFound)
+    found = [str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*")]
+    assert sorted(found) == sorted(
+        [*(["share"] if left is not None else []), *(f"share/{name}" for name in left or [])]
+    )
+
+
+@pytest.mark.parametrize("left", [TEMP, "log", "packs", "probe", "links"])
+def test_a_used_bucket_with_any_trace_of_one_is_there(tmp_path: Path, left: str) -> None:
+    """A bucket that was only probed, or lost all but one folder, answers: what is absent is absent, and it takes writes."""
+    (tmp_path / left).mkdir()
+    store = DirectoryStore(tmp_path, may_be_new=False)
+
+    assert [] == list(store.list(""))
+    with pytest.raises(BlobNotFound):
+        store.get(SLOT)
+    assert store.put_if_absent(SLOT, b"x") is PutOutcome.CREATED
+
+
 @pytest.mark.parametrize(
     ("code", "error", "hint"),
     [

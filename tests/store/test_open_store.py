@@ -10,13 +10,15 @@ from store.open_store import open_store
 
 
 def test_file_url_opens_a_folder(tmp_path: Path) -> None:
-    """A file URL, percent signs decoded, is a folder as bucket; it describes itself by the same URL."""
+    """A file URL, percent signs decoded, is a folder as bucket, made if it may be new; it describes itself by the same URL."""
     url = (tmp_path / "my bücket").as_uri()
 
-    store = open_store(url)
+    used = open_store(url)
+    assert not (tmp_path / "my bücket").exists()
+    new = open_store(url, may_be_new=True)
 
-    assert isinstance(store, DirectoryStore)
-    assert store.describe() == url
+    assert isinstance(new, DirectoryStore)
+    assert [url, url] == [used.describe(), new.describe()]
     assert (tmp_path / "my bücket").is_dir()
 
 
