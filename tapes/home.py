@@ -46,6 +46,11 @@ class Home:
         return self.index / "costs.sealed"
 
     @property
+    def filters(self) -> Path:
+        """Saved filters."""
+        return self.path / "filters.json"
+
+    @property
     def purging(self) -> Path:
         """The mark of a purge that has begun and not ended."""
         return self.path / "purging"
@@ -85,6 +90,11 @@ class Home:
     def watch_lock(self) -> Path:
         """What the home's one watch holds."""
         return self.path / "watching.lock"
+
+    @property
+    def watch_environment(self) -> Path:
+        """What a service file reads its environment from: the bucket's credentials, if somebody put them there."""
+        return self.path / "watch.env"
 
     @property
     def watch_state(self) -> Path:

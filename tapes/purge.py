@@ -1,5 +1,8 @@
 """Removing what this device holds of a team: all but its own turns, its identity and its settings.
 
+Saved filters go, as the history of queries does: a line may name the team's people and projects, or quote what was said. Who
+wants to keep some reads them first (`tapes filter list`); a dry run names the file.
+
 A mark comes first and goes last. A kill in between leaves the mark: whatever would read or refill what is half gone refuses, and
 the same command goes on where it was. Files are unlinked; what a disk keeps of them is for its encryption.
 """
@@ -16,6 +19,13 @@ from tapes.home import Home
 
 # Settings that lead to the team's bucket.
 _LEADS = ("storage.bucket", "storage.endpoint_url", "storage.region")
+_LEFT_BY_KILLS = (
+    (".rescue-*", "an interrupted rescue"),
+    (".filters.json.*", "filters, from an interrupted save"),
+    (".watching.json.new", "what a watch did, from an interrupted write"),
+    (".config.toml.*", "settings, from an interrupted change"),
+    (".tapes-sync.toml.*", "settings, from an interrupted change"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +66,12 @@ def _parts(home: Home) -> Iterator[tuple[Path, str]]:
     yield home.index, "word index, own words included"
     yield home.evidence, "proofs against a bucket"
     yield home.path / "sql_history", "queries typed, which may quote what they look for"
+    yield home.filters, "saved filters, which may name people, projects and words"
+    yield home.watch_state, "what the watch did; one that runs writes anew what it does now"
     yield home.crashes, "descriptions of crashes, which may quote data"
-    for left in sorted(home.path.glob(".rescue-*")):
-        yield left, "an interrupted rescue"
+    for pattern, about in _LEFT_BY_KILLS:
+        for left in sorted(home.path.glob(pattern)):
+            yield left, about
     for suffix in ("-wal", "-shm", ""):
         yield (
             home.replica.with_name(home.replica.name + suffix),

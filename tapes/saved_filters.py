@@ -13,6 +13,7 @@ from query.filter import SessionFilter
 from query.grammar import parse_line
 from sync.home_lock import HomeLock
 from tapes.config import replace_text
+from tapes.home import Home
 
 filters_max: Final = 1000
 format_version: Final = 0
@@ -23,7 +24,7 @@ class SavedFilters:
     """The filters of one home."""
 
     def __init__(self, home: Path) -> None:
-        self._path = home / "filters.json"
+        self._path = Home(home).filters
 
     def all(self) -> dict[str, str]:
         """Lines by name, in order of names. UsageError for a file that is none of ours, or of a version to come."""

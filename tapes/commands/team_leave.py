@@ -18,7 +18,10 @@ def team_leave(
     yes: Annotated[bool, Parameter(help="Do not ask.")] = False,
     purge_: Annotated[
         bool,
-        Parameter(name="--purge", help="Also remove all this device holds of the team but your own turns."),
+        Parameter(
+            name="--purge",
+            help="Also remove all this device holds of the team but your own turns; saved filters go too.",
+        ),
     ] = False,
     dry_run: Annotated[bool, Parameter(help="Only list what --purge would remove.")] = False,
     flags: Flags = no_flags,
@@ -77,6 +80,8 @@ def _answer(run: Run, team: bytes | None, removed: list[Held], *, dry_run: bool)
         return
     if team is not None:
         run.out.say("left; the next write of a member seals the team's future from you", "green")
+    if removed and run.home.watch_environment.exists():
+        run.out.warn(f"{run.home.watch_environment} stays: look whether it holds the bucket's credentials")
     run.out.lines(f"{each.path}  {figures.size(each.bytes)}  {each.about}" for each in removed)
     if removed:
         would = "would be removed" if dry_run else "removed"

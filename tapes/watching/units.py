@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from crypto.errors import UsageError
+from tapes.home import Home
 
 Kind = Literal["systemd", "launchd"]
 
@@ -107,7 +108,7 @@ def _systemd(
 ) -> Unit:
     folder = Path(environ.get("XDG_CONFIG_HOME") or user_home / ".config") / "systemd" / "user"
     file = f"{name}.service"
-    keys_file = home / "watch.env"
+    keys_file = Home(home).watch_environment
     content = _UNIT.format(
         home=_percent(str(home)),
         command=" ".join(_word(part) for part in command),

@@ -16,7 +16,7 @@ from tests.laptops import conversation
 
 THEIRS = conversation("quokka", 4, "adas-project")
 MINE = conversation("wombat", 4, "bobs-project")
-STAYS = {"identity.json", "keys", "tapes.db", "config.toml", "writing.lock"}
+STAYS = {"identity.json", "keys", "tapes.db", "config.toml", "writing.lock", "watching.lock", "filters.lock"}
 
 
 @pytest.fixture
@@ -34,6 +34,10 @@ def bob(tmp_path: Path) -> Person:
     bob.ok("storage", "sync", "--full")
     assert {"adas-project", "bobs-project"} == projects(bob)
     bob.ok("search", "quokka")
+    bob.ok("filter", "save", "hers", "quokka project:adas-project")
+    bob.ok("watch", "--once")
+    for name in (".filters.json.1234", ".config.toml.1234", ".watching.json.new"):  # what kills leave
+        (bob.home / name).write_text(f"adas-project {(tmp_path / 'bucket').as_uri()}")
     bob.ok("show", THEIRS[-1].hash)
     return bob
 
@@ -76,7 +80,8 @@ def test_nothing_of_others_remains(bob: Person) -> None:
     before = files(bob)
     done = bob.json("team", "leave", "--purge", "--yes")
 
-    assert {"cache", "index", "team.db"} <= {Path(each["path"]).name for each in done["removed"]}
+    removed = {Path(each["path"]).name for each in done["removed"]}
+    assert {"cache", "index", "team.db", "filters.json", "watching.json"} <= removed
     assert done["team_id"] is not None
     assert_purged(bob, before)
 
@@ -108,7 +113,7 @@ def _killing(real: Callable[..., object], left: list[int]) -> Callable[..., obje
     return call
 
 
-@pytest.mark.parametrize("step", range(5))
+@pytest.mark.parametrize("step", range(10))
 def test_a_purge_that_stops_anywhere_goes_on(bob: Person, monkeypatch: pytest.MonkeyPatch, step: int) -> None:
     """Killed before any of its steps: what needs the team refuses with the way out, and the same command ends it."""
     before = files(bob)
@@ -124,6 +129,16 @@ def test_a_purge_that_stops_anywhere_goes_on(bob: Person, monkeypatch: pytest.Mo
     assert (2, True) == (refused.code, "--purge" in refused.err or "provider is local" in refused.err)
     assert None is bob.json("team", "leave", "--purge", "--yes")["team_id"]
     assert_purged(bob, before)
+
+
+def test_credentials_that_somebody_put_there_are_named_and_stay(bob: Person) -> None:
+    """The file of a service's environment is its user's: nothing of it is read or removed, and its path is said."""
+    (bob.home / "watch.env").write_text("AWS_SECRET_ACCESS_KEY=hunter2")
+    done = bob.ok("team", "leave", "--purge", "--yes")
+
+    assert "watch.env stays" in done.err
+    assert "hunter2" in (bob.home / "watch.env").read_text()
+    assert "hunter2" not in done.out + done.err
 
 
 def test_who_was_removed_may_still_purge(bob: Person, tmp_path: Path) -> None:
