@@ -92,6 +92,11 @@ class Home:
         return self.path / "watching.lock"
 
     @property
+    def watch_log(self) -> Path:
+        """Where launchd writes what a watch says; systemd has a journal of its own."""
+        return self.path / "watch.log"
+
+    @property
     def watch_environment(self) -> Path:
         """What a service file reads its environment from: the bucket's credentials, if somebody put them there."""
         return self.path / "watch.env"

@@ -67,6 +67,7 @@ def _parts(home: Home) -> Iterator[tuple[Path, str]]:
     yield home.evidence, "proofs against a bucket"
     yield home.path / "sql_history", "queries typed, which may quote what they look for"
     yield home.filters, "saved filters, which may name people, projects and words"
+    yield home.watch_log, "what the watch said, as launchd keeps it"
     yield home.watch_state, "what the watch did; one that runs writes anew what it does now"
     yield home.crashes, "descriptions of crashes, which may quote data"
     for pattern, about in _LEFT_BY_KILLS:

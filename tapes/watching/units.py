@@ -154,7 +154,7 @@ def _launchd(
             "LowPriorityIO": True,
             "Umask": 0o077,
             "StandardOutPath": "/dev/null",
-            "StandardErrorPath": str(home / "watch.log"),
+            "StandardErrorPath": str(Home(home).watch_log),
         }
     ).decode()
     quoted = "'" + str(path).replace("'", "'\\''") + "'"

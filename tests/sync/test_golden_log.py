@@ -16,11 +16,14 @@ from store.names import slot_name
 from sync.drafts import open_sealed_field
 from sync.keychain import Keychain
 from sync.validity import LogPoint, MemoryInRam, Verdict, judge
+from tests.golden.make_events_log import plain_rest
 from tests.golden.make_kits_log import plain_kits
 from tests.golden.make_log import plain_roster
 
-GOLDEN = json.loads((Path(__file__).parent.parent / "golden" / "log" / "log.json").read_text())
-KITS = json.loads((Path(__file__).parent.parent / "golden" / "log" / "kits.json").read_text())
+_FOLDER = Path(__file__).parent.parent / "golden" / "log"
+GOLDEN, KITS, REST = (
+    json.loads((_FOLDER / name).read_text()) for name in ("log.json", "kits.json", "events.json")
+)
 CHAPTER = (Path(__file__).parent.parent.parent / "docs" / "formats.md").read_text()
 SLOTS = [slot.encode() for slot in GOLDEN["slots"]]
 
@@ -65,6 +68,38 @@ def test_the_golden_log_of_kits_folds_as_it_did() -> None:
     assert KITS["team_keys"][1] == former.at(roster, roster.team_space, 2).key.hex()
     with pytest.raises(KeyNeeded):
         former.at(roster, roster.team_space, 3)
+
+
+def test_the_golden_log_of_everything_else_folds_as_it_did() -> None:
+    """The same objects are given up by the same devices, the fence stands where it stood, the same ends count and none waits."""
+    verdicts = folded([slot.encode() for slot in REST["slots"]])
+    point = verdicts[-1].point
+    roster = point.roster
+
+    assert REST["void"] == [seq for seq, verdict in enumerate(verdicts) if verdict.commit is None]
+    assert roster is not None
+    assert point.prev is not None
+    assert (REST["head"], REST["roster"]) == (point.prev.hex(), plain_roster(roster))
+    assert REST["rest"] == plain_rest(roster)
+    assert 3 == len(roster.given_up)
+    ben, cat = (
+        Keychain([unpack_secret_keys(bytes.fromhex(REST["device_seeds"][name]))]) for name in ("ben", "cat")
+    )
+    last = len(REST["team_keys"])
+    assert REST["team_keys"] == [ben.at(roster, roster.team_space, n).key.hex() for n in range(1, last + 1)]
+    with pytest.raises(KeyNeeded):
+        cat.at(roster, roster.team_space, last)
+
+
+def test_every_event_of_the_format_stands_in_a_golden_log() -> None:
+    """Each type of docs/formats.md, and no other, is said by a valid commit that was written once and is never written again."""
+    logs = ([slot.encode() for slot in each["slots"]] for each in (GOLDEN, KITS, REST))
+    commits = [verdict.commit for log in logs for verdict in folded(log) if verdict.commit is not None]
+    table = CHAPTER.partition("| event | fields | says |")[2].partition("## Segments")[0]
+
+    assert {event.type for commit in commits for event in commit.events} == set(
+        re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)
+    )
 
 
 def test_the_golden_keys_open_as_they_did() -> None:

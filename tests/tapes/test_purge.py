@@ -36,7 +36,12 @@ def bob(tmp_path: Path) -> Person:
     bob.ok("search", "quokka")
     bob.ok("filter", "save", "hers", "quokka project:adas-project")
     bob.ok("watch", "--once")
-    for name in (".filters.json.1234", ".config.toml.1234", ".watching.json.new"):  # what kills leave
+    for name in (
+        ".filters.json.1",
+        ".config.toml.1",
+        ".watching.json.new",
+        "watch.log",
+    ):  # of kills and launchd
         (bob.home / name).write_text(f"adas-project {(tmp_path / 'bucket').as_uri()}")
     bob.ok("show", THEIRS[-1].hash)
     return bob

@@ -70,6 +70,27 @@ def test_launchd_gets_a_plist(tmp_path: Path) -> None:
     assert unit("launchd", tmp_path / "other", tmp_path, {}).path != made.path
 
 
+@pytest.mark.parametrize("name", ODD)
+def test_launchd_gets_keys_and_types_of_its_manual(tmp_path: Path, name: str) -> None:
+    """Read back as launchd reads it: only keys of launchd.plist(5), each of the type it says, and odd paths as they are."""
+    home = tmp_path / name
+    made = unit("launchd", home, tmp_path, {"TAPES_HOME": str(home)})
+    told = plistlib.loads(made.content.encode(), fmt=plistlib.FMT_XML)
+
+    assert {key: type(value) for key, value in told.items()} == {
+        **dict.fromkeys(("Label", "WorkingDirectory", "StandardOutPath", "StandardErrorPath"), str),
+        **dict.fromkeys(("ThrottleInterval", "ExitTimeOut", "Umask"), int),
+        **dict.fromkeys(("RunAtLoad", "LowPriorityIO"), bool),
+        "ProgramArguments": list,
+        "EnvironmentVariables": dict,
+        "KeepAlive": dict,
+        "ProcessType": str,
+    }
+    assert "Background" == told["ProcessType"]
+    assert (0o077, str(home / "watch.log")) == (told["Umask"], told["StandardErrorPath"])
+    assert Path(told["WorkingDirectory"]).is_absolute()
+
+
 @pytest.mark.parametrize("kind", ["systemd", "launchd"])
 def test_no_secret_is_written_and_each_is_named(tmp_path: Path, kind: str) -> None:
     """Keys and a proxy's password stay in the shell; the note says which the service will not have."""
