@@ -14,6 +14,7 @@ Order = Literal["date", "relevance", "cost", "duration", "tokens"]
 Scope = Literal[
     "session", "turn", "tool"
 ]  # hits by session; one by one; one by one, of tool calls and results alone
+unlimited: Final = 2**31 - 1
 ranked_max: Final = 10_000  # matches that a relevance order looks at, newest first
 
 
@@ -99,10 +100,16 @@ class SessionList:
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """Sessions with their facts, newest end first, and what all of them used together."""
+    """Sessions with their facts and titles, as many as were asked for, and what all that pass used together.
+
+    A title is None where nothing was asked in the session; also where that is not on this device, which is so for `untitled`.
+    """
 
     sessions: tuple[SessionFacts, ...]
+    titles: tuple[str | None, ...]  # one for each
     totals: Totals
+    passing: int  # sessions, of which these are the first
+    untitled: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,12 +83,12 @@ def search(
     known = len(chosen.paths.known)
     if query is None:
         everything = np.arange(len(chosen.numbers))
-        ordered = _ordered(chosen, asked.order, everything)[: asked.limit]
-        shown = tuple(shown_sessions(chosen, ordered.tolist(), texts))
+        first = ordered(chosen, asked.order, everything)[: asked.limit]
+        shown = tuple(shown_sessions(chosen, first.tolist(), texts))
         return Answer(shown, len(everything), 0, 0, known=known)
     found = _found(chosen, query, words, asked)
     matched = np.unique(found.places).astype(np.int64)
-    groups = _groups(chosen, found, _ordered(chosen, asked.order, matched, found)[: asked.limit], asked)
+    groups = _groups(chosen, found, ordered(chosen, asked.order, matched, found)[: asked.limit], asked)
     shown = tuple(_shown(chosen, groups, query, texts, in_tools=asked.scope == "tool"))
     if found.more or len(found.rows) > matches_counted_max:
         matches = min(len(found.rows), matches_counted_max)
@@ -127,10 +127,13 @@ def _groups(chosen: Chosen, found: _Matches, places: NDArray[np.int64], asked: A
     return each[: asked.limit]
 
 
-def _ordered(
+def ordered(
     chosen: Chosen, order: Order, places: NDArray[np.int64], found: _Matches | None = None
 ) -> NDArray[np.int64]:
-    """Rising places, best first. They count newest first, so they are both the order by date and the tie-break of the others."""
+    """Rising places (in `chosen.numbers`), best first.
+
+    They count newest first, so they are both the order by date and the tie-break of the others.
+    """
     if order in {"cost", "duration", "tokens"}:
         best = chosen.catalog.amounts[order][chosen.numbers]
     elif order == "relevance" and found is not None:

@@ -54,6 +54,8 @@ class Texts:
     source: Source
     unread: dict[str, TapesError] = field(default_factory=dict)  # by the pack's name
     kept: Kept | None = None
+    here_only: bool = False  # reads what is on this device and makes no request
+    elsewhere: set[bytes] = field(default_factory=set)  # what was left out for that
     _away: StoreError | None = None
     _wordless: int | None = None
 
@@ -125,6 +127,8 @@ class Texts:
 
     def _bring(self, placed: _Placed) -> None:
         """Fetch the pack whole if most of its bytes are wanted and not here: one request instead of many."""
+        if self.here_only:
+            return
         client, _, ref = pack_of(self.source, placed[0][1])
         frames = {place.frame for _, place in placed}
         lacking = [frame for frame in frames if not client.cache.has(frame.sha256.hex())]
@@ -138,6 +142,9 @@ class Texts:
         if client is None:
             return
         here = client.cache.has(first.frame.sha256.hex())
+        if self.here_only and not here:
+            self.elsewhere.update(node_hash for node_hash, _ in placed)
+            return
         try:
             # Each attempt would wait for the same network, or ask for the same lost object, again.
             if self._away and not here:
@@ -159,6 +166,9 @@ class Texts:
                 yield from self._by_others([(node_hash, place)], lie)
 
     def _by_others(self, placed: _Placed, problem: VerificationFailed) -> Iterator[tuple[bytes, str]]:
+        if self.here_only:
+            self.elsewhere.update(node_hash for node_hash, _ in placed)
+            return
         for node_hash, place in placed:
             try:
                 node = node_of_others(self.source, node_hash.hex())

@@ -105,6 +105,7 @@ def _play(folder: Path) -> None:
 
 
 def _compare(ada: Person, bob: Person) -> None:
+    bob.tapes("search", "lighthouse", "--limit", "3")  # what was said comes with the first search: titles too
     bob.tapes("sessions")
     here, there = ada.json("sessions"), bob.json("sessions")
     if here != there or not here["sessions"]:

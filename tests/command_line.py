@@ -70,6 +70,14 @@ class Person:
         """The decoded `--json` answer of a command that must end well."""
         return self.ok(*words, "--json").json
 
+    def listed(self, *words: str) -> Any:
+        """`sessions --json` without titles, which each device has as far as it has read what was said: else all see the same."""
+        found = self.json("sessions", *words)
+        untitled = [
+            {name: fact for name, fact in one.items() if name != "title"} for one in found["sessions"]
+        ]
+        return {**found, "sessions": untitled}
+
     def process(self, *words: str | Path, stdin: str = "") -> Done:
         """One command in a process of its own, through the real way in."""
         done = subprocess.run(

@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
-from query.answers import Answer, Asked, SessionList
+from query.answers import Answer, Asked, Listed, SessionList
 from query.facts import choose, totals_of
 from query.filter import SessionFilter
+from query.listing import listed
 from query.moments import Clock
 from query.search import search
 from query.sessions import totals
@@ -30,10 +31,12 @@ def searched_here(run: Run, asked: Asked, *, scan: bool) -> tuple[Answer, Asked,
         return answer, asked, sorted(texts.unread)
 
 
-def listed_here(run: Run, chosen: SessionFilter, clock: Clock) -> tuple[SessionList, Mapping[str, str]]:
-    """The sessions that pass, and the names of members by id."""
+def listed_here(run: Run, asked: Asked) -> tuple[Listed, Mapping[str, str]]:
+    """The list that was asked for, and the names of members by id."""
     with Desk(run) as desk:
-        return listed_sessions(desk.source(), chosen, clock)
+        source = desk.source()
+        asked = replace(asked, names=names_of(source.client))
+        return listed(source, asked, Texts(source, here_only=True)), asked.names
 
 
 def listed_sessions(

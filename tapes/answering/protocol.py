@@ -48,7 +48,7 @@ class Question(BaseModel):
 
 
 class Reply(BaseModel):
-    """An answer as JSON (query/search.Answer, query/sessions.SessionList, query/stats.TeamStats), or why there is none."""
+    """An answer as JSON (query/answers.Answer or Listed, query/stats_answer.TeamStats), or why there is none."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

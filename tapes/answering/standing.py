@@ -5,6 +5,7 @@ import os
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 from datetime import UTC
 from pathlib import Path
 from typing import Any, Final
@@ -14,14 +15,13 @@ from pydantic import TypeAdapter
 
 from query.answers import Answer, Asked, Listed
 from query.catalog import Catalog
-from query.facts import choose, totals_of
-from query.filter import SessionFilter, filter_of
+from query.filter import filter_of
 from query.index import WordIndex
 from query.indexed import Indexed
 from query.indexing import index_key, open_current
+from query.listing import listed
 from query.moments import Clock
 from query.search import search
-from query.sessions import totals
 from query.source import Source
 from query.stats import team_stats
 from query.stats_answer import Ask, TeamStats
@@ -178,11 +178,10 @@ def _searched(known: Known, question: Question, clock: Clock, texts: Texts) -> s
     return TypeAdapter(Answer).dump_json(found).decode()
 
 
-def _listed(known: Known, question: Question, clock: Clock, _: Texts) -> str:
-    chosen = filter_of(question.chosen)
-    passing = choose(known.source, chosen, clock, known.names, known.catalog)
-    used = totals(known.source) if chosen == SessionFilter() else totals_of(known.source, passing)
-    return TypeAdapter(Listed).dump_json(Listed(passing.facts, used)).decode()
+def _listed(known: Known, question: Question, clock: Clock, texts: Texts) -> str:
+    asked = Asked(filter_of(question.chosen), clock, known.names, question.order, question.limit)
+    found = listed(known.source, asked, replace(texts, here_only=True), known.catalog)
+    return TypeAdapter(Listed).dump_json(found).decode()
 
 
 def _counted(known: Known, question: Question, clock: Clock, _: Texts) -> str:

@@ -10,17 +10,21 @@ from rich.text import Text
 
 from tapes.render.safe import safe_line
 
-_gap = 3  # cells between two columns
+_gap = 2  # cells between two columns
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column. `drop` > 0: left out on narrow terminals, the highest first. `flexible` ones are cut with an ellipsis."""
+    """One column. `drop` > 0: left out on narrow terminals, the highest first. `flexible` ones are cut with an ellipsis.
+
+    `least`: cells of a flexible one that are worth leaving others out for.
+    """
 
     title: str
     right: bool = False
     drop: int = 0
     flexible: bool = False
+    least: int = 16
     style: str = ""
 
 
@@ -29,7 +33,7 @@ def terminal_table(columns: Sequence[Column], rows: Sequence[Sequence[str]], wid
     clean = [[safe_line(cell) for cell in row] for row in rows]
     kept = _fitting(columns, clean, width)
     widths = _widths(columns, clean, kept, width)
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="bold", show_edge=False)
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold", show_edge=False)
     for number in kept:
         column = columns[number]
         table.add_column(
@@ -86,7 +90,11 @@ def _widths(
 
 def _width(columns: Sequence[Column], rows: Sequence[Sequence[str]], number: int) -> int:
     longest = _longest(columns, rows, number)
-    return max(len(columns[number].title), min(longest, 16)) if columns[number].flexible else longest
+    return (
+        max(len(columns[number].title), min(longest, columns[number].least))
+        if columns[number].flexible
+        else longest
+    )
 
 
 def _longest(columns: Sequence[Column], rows: Sequence[Sequence[str]], number: int) -> int:

@@ -80,7 +80,7 @@ def test_both_see_the_same_and_the_true_totals(people: tuple[Person, Person], tm
     """Sessions, totals and each `show --json` are equal on both sides, and the tokens are exactly those of the logs."""
     ana, ben = people
     truth = write_world(tmp_path / "again", seed=11)
-    seen = ana.json("sessions"), ben.json("sessions")
+    seen = ana.listed(), ben.listed()
 
     assert seen[0] == seen[1]
     expected: Counter[str] = Counter()

@@ -35,5 +35,5 @@ def test_a_new_machine_is_linked_by_hand(tmp_path: Path) -> None:
 
     assert shown[1].strip() == asked[1].strip()
     new.ok("storage", "sync")
-    assert old.json("sessions")["sessions"] == new.json("sessions")["sessions"]
+    assert old.listed()["sessions"] == new.listed()["sessions"]
     assert 2 == len(old.json("device", "list")["devices"])

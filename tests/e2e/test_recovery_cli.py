@@ -61,7 +61,7 @@ def test_a_linked_device_sees_all_the_member_sees(ada: Person, tmp_path: Path, b
     assert shown[0] == shown[1]
     new.ok("storage", "sync")
     assert {"team", "private"} == _spaces(ada)
-    assert ada.json("sessions")["sessions"] == new.json("sessions")["sessions"]
+    assert ada.listed()["sessions"] == new.listed()["sessions"]
     assert _said(ada) == _said(new)
     assert 1 == len(new.json("team", "members")["members"])
     devices = new.json("device", "list")["devices"]

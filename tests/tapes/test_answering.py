@@ -38,6 +38,7 @@ SEARCHES = (
 LISTS = (
     ("sessions",),
     ("sessions", "--model", "claude-*", "--turns", ">2"),
+    ("sessions", "--sort", "cost", "--limit", "3"),
     ("stats", "--period", "3000d"),
     ("stats", "--period", "3000d", "--team", "--tz", "Europe/Vienna"),
     ("stats", "--period", "3000d", "--members"),

@@ -46,12 +46,12 @@ def test_every_command_works_on_the_bucket_alone(ada: Person, tmp_path: Path) ->
 
     def answers() -> list[Any]:
         asked: list[list[str]] = [
-            ["sessions"],
             ["show", ids(ada)[0]],
             ["search", "test*"],
             ["stats", "--period", "400d"],
         ]
         return [
+            ada.listed(),
             *(ada.json(*words) for words in asked),
             ada.ok("sql", "FROM nodes ORDER BY ALL"),
             ada.ok("search", "the").out,

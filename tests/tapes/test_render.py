@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
 
-from query.answers import Session, SessionList, Tokens, Totals
+from query.answers import Listed, SessionFacts, Tokens, Totals
 from store.eras import make_node
 from store.nodes import Cost, Node, Usage
 from tapes.render import figures
@@ -223,10 +223,13 @@ def test_a_table_fits_its_terminal(rows: list[tuple[str, ...]], width: int) -> N
     assert len(rows) == sum("a" * 12 in line for line in lines)
 
 
-@pytest.mark.parametrize("width", [76, 80, 100, 160])
-def test_the_session_list_cuts_no_figure(width: int) -> None:
-    """On eighty columns a project is cut with an ellipsis; a cost and who can read it are there in full."""
-    session = Session(
+@pytest.mark.parametrize(
+    "title", ["The beam flickers on CI / fix it", "灯台の光線が揺れる件について", "🎉🎉🎉 ship it 🚀"]
+)
+@pytest.mark.parametrize("width", [60, 76, 80, 100, 160])
+def test_the_session_list_cuts_no_figure(width: int, title: str) -> None:
+    """On eighty columns project and title are cut with an ellipsis; a cost and who can read it are there in full."""
+    session = SessionFacts(
         id="a" * 64,
         conversation="b" * 64,
         project="kochbuch (Bäckerei)",
@@ -239,17 +242,28 @@ def test_the_session_list_cuts_no_figure(width: int) -> None:
         tokens=Tokens(29_044, 79_090, 14_315, 5_910),
         cost_usd_micro=1_342,
         unpriced_turns=3,
-        space=None,
-        synced=False,
+        space="team",
+        synced=True,
         withheld_turns=0,
+        status="completed",
+        providers=("openai",),
+        duration_seconds=60,
+        active_seconds=60,
+        tool_calls=0,
+        tool_failures=0,
+        git_activity=False,
     )
+    totals = Totals(1, session.tokens, 1300, 3)
     file = io.StringIO()
     Console(file=file, width=width).print(
-        *terminal_list(SessionList((session,), Totals(1, session.tokens, 1300, 3)), {}, width)
+        *terminal_list(Listed((session,), (title,), totals, 1, 0), {}, width)
     )
+    row = next(line for line in file.getvalue().splitlines() if line.startswith("a" * 12))
 
-    assert "$0.0013 + 3 unpriced" in file.getvalue()
-    assert re.search(r"local *$", file.getvalue(), re.MULTILINE)
+    assert "$0.0013 + 3 unpriced" in row
+    assert "  team  " in row
+    assert title[:6] in row
+    assert cell_len(row.rstrip()) <= width
 
 
 @given(rows=st.lists(st.tuples(_cells.filter(str.isalnum), _cells, _cells, _cells), max_size=4))

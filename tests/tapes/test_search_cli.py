@@ -199,6 +199,50 @@ def test_sessions_takes_the_same_filters(ada: Person) -> None:
     assert "times in Europe/Vienna" in nothing.err
 
 
+def test_a_list_says_what_sessions_are_called(ada: Person) -> None:
+    """The same titles as in a search, in JSON and at the end of a piped line; the order asked for, and its first so many."""
+    listed = ada.json("sessions")["sessions"]
+    found = ada.json("search", "--since", "2020-01-01", "--limit", "100")["sessions"]
+    titles = {one["id"]: one["title"] for one in found}
+    costly = ada.json("sessions", "--sort", "cost")["sessions"]
+
+    assert {one["id"]: one["title"] for one in listed} == titles
+    assert len({title for title in titles.values() if title}) >= 6
+    for line in ada.ok("sessions").out.splitlines():
+        assert line.endswith(titles[line.split()[0]] or "-")
+    assert sorted(listed, key=lambda one: -one["cost_usd_micro"]) == costly != listed
+    assert (
+        ada.json("sessions", "--sort", "tokens", "--limit", "2")["sessions"]
+        == sorted(listed, key=lambda one: -sum(one["tokens"].values()))[:2]
+    )
+
+
+def test_a_list_asks_the_bucket_nothing_and_says_what_it_lacks(tmp_path: Path) -> None:
+    """Who only pulled sees sessions without titles while the bucket is away, and why; a search brings them for good."""
+    ada, bob = Person(tmp_path / "ada").init("Ada"), Person(tmp_path / "bob").init("Bob")
+    ada.ok("import", "claude", SAMPLE)
+    ada.ok("storage", "configure", "--bucket", (tmp_path / "bucket").as_uri())
+    ada.ok("storage", "set-provider", "hybrid")
+    ada.ok("config", "set", "default-visibility", "team")
+    ada.ok("team", "create", "Engine")
+    ada.ok("storage", "sync")
+    bob.ok("team", "join", "-", stdin=ada.json("team", "invite")["link"])
+    bob.ok("storage", "sync")
+    (tmp_path / "bucket").rename(tmp_path / "away")
+    without = bob.ok("sessions")
+    nameless = bob.json("sessions")
+    (tmp_path / "away").rename(tmp_path / "bucket")
+    bob.ok("search", "kite")
+    (tmp_path / "bucket").rename(tmp_path / "away")
+    again = bob.json("sessions")
+
+    assert "8 sessions without a title" in without.err
+    assert [one["title"] for one in nameless["sessions"]] == [None] * 8
+    assert again["sessions"] == ada.json("sessions")["sessions"]
+    assert again["totals"] == nameless["totals"]
+    assert "without a title" not in bob.ok("sessions").err
+
+
 def test_a_list_of_the_newest_says_of_how_many(ada: Person) -> None:
     """`sessions --limit` gives the first lines of the whole list; totals stay those of all, and it says so."""
     everything, newest = ada.ok("sessions"), ada.ok("sessions", "--limit", "2")
