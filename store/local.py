@@ -216,11 +216,12 @@ class LocalStore:
 
     def count(self) -> int:
         """How many nodes are stored."""
-        return int(self._run("SELECT count(*) FROM nodes")[0][0])
+        # They are numbered one by one and never deleted: counting would look at each, at every sync.
+        return int(self._run("SELECT coalesce(max(id), 0) FROM nodes")[0][0])
 
     def conversation_count(self) -> int:
         """How many conversations the stored nodes belong to."""
-        return int(self._run("SELECT count(DISTINCT conversation) FROM nodes")[0][0])
+        return int(self._run("SELECT count(*) FROM nodes WHERE hash = conversation")[0][0])
 
     def resolve(self, prefix: str, limit: int) -> list[str]:
         """Up to `limit` node hashes that start with `prefix`, in order; what is no lower-case hex matches none."""
@@ -326,13 +327,25 @@ class LocalStore:
 
     def changed_conversations(self, since: int) -> Iterator[tuple[str, str | None]]:
         """(conversation, its first node's project that has one) for conversations changed after change `since`."""
-        query = """
+        # The plus: else SQLite walks all conversations, at every sync; which is the shorter way where all are asked for.
+        query = f"""
             SELECT conversation, (
                 SELECT project FROM nodes AS member
                 WHERE member.conversation = nodes.conversation AND project IS NOT NULL ORDER BY id LIMIT 1
-            ) FROM nodes WHERE change > ? GROUP BY +conversation ORDER BY min(id)
-        """  # the plus: else SQLite walks all conversations, at every sync
-        yield from self._run(query, (since,))
+            ) FROM nodes {"WHERE change > :since GROUP BY +conversation" if since else "GROUP BY conversation"} ORDER BY min(id)
+        """  # noqa: S608 - our own words
+        yield from self._run(query, {"since": since})
+
+    def outputs_of(self, conversation: str, stored_bytes_max: int) -> Iterator[tuple[str, int | None]]:
+        """(hash, output tokens) of a conversation's nodes but superseded and larger ones; reads a page at a time."""
+        query = """
+            SELECT id, hash, output FROM nodes
+            WHERE conversation = ? AND id > ? AND superseded_by IS NULL AND stored_bytes <= ? ORDER BY id LIMIT ?
+        """
+        after_rowid = 0
+        while rows := self._run(query, (conversation, after_rowid, stored_bytes_max, _page_rows)):
+            yield from (row[1:] for row in rows)
+            after_rowid = rows[-1][0]
 
     def count_of(self, conversation: str) -> int:
         """How many nodes a conversation has here, superseded ones among them."""

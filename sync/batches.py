@@ -6,14 +6,13 @@ only objects that nobody names (gc removes them); the outbox still lists every n
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from hashlib import sha256
 from itertools import islice
 from secrets import token_bytes
 from types import TracebackType
 from typing import Self
 
 from crypto import leaves
-from crypto.errors import TapesError, VerificationFailed
+from crypto.errors import TapesError
 from crypto.sealing import SealKey
 from store.canonical import canonical
 from store.commits import Leaf, ObjectRef
@@ -23,13 +22,12 @@ from store.limits import frame_raw_bytes_max
 from store.local import LocalFacts, LocalStore
 from store.manifest_schema import NodePlace, Row, rows_table
 from store.manifests import LeafOpening, seal_manifest
-from store.names import ObjectKind, object_name
 from store.node_parse import node_from_bytes
 from store.packs import FramePlace, PackWriter, open_pack
-from store.retrying import put_immutable
 from sync.client import Client
 from sync.pack_line import Job, PackLine
 from sync.pull import known_k_tag, leaf_of
+from sync.uploads import upload
 
 _page_nodes = 256  # nodes read with one query
 _NO_CHECKPOINT = canonical(None)
@@ -163,20 +161,6 @@ def _pages(nodes: Sequence[LocalFacts]) -> Iterator[list[LocalFacts]]:
         held += node.stored_bytes
     if page:
         yield page
-
-
-class Squatted(VerificationFailed):
-    """The bucket already holds other bytes under the name of ours: a finding; seal again, under a new name."""
-
-
-def upload(client: Client, kind: ObjectKind, base: int, data: bytes) -> ObjectRef:
-    """Put an immutable object under the name of its bytes; idempotent. Squatted when that name is taken by other bytes."""
-    digest = sha256(data).hexdigest()
-    try:
-        put_immutable(client.store, object_name(kind, base, digest), data)
-    except VerificationFailed as other:
-        raise Squatted(other.obj, other.problem, hint=other.hint) from None
-    return ObjectRef(kind=kind, base=base, sha256=digest, bytes=len(data))
 
 
 def describe_leaves(client: Client, batch: Batch) -> list[LeafOpening]:

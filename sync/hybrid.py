@@ -82,10 +82,7 @@ class HybridProvider(LocalProvider):
         head = self._client.replica.head()
         roster = self._client.log.point.roster
         pending = sum(
-            1
-            for kind in ("team", "private")
-            for outgoing in self._outbox.conversations(kind, space_of(self._client, kind))
-            for _ in self._outbox.pending(outgoing, space_of(self._client, kind))
+            self._outbox.pending_count(kind, space_of(self._client, kind)) for kind in ("team", "private")
         )
         return SyncStatus(
             provider="hybrid",

@@ -69,13 +69,25 @@ class Outbox:
             yield from (
                 node
                 for node, digest in zip(page, hashes, strict=True)
-                if _lacking(there.get(digest), node.facts, outgoing.content)
+                if _lacking(there.get(digest), node.facts.output, outgoing.content)
             )
+
+    def pending_count(self, kind: SpaceKind, space: bytes | None) -> int:
+        """How many nodes `pending` gives of all its conversations. Only what decides it is read: they may be a million."""
+        anything = space if self._replica.has_own() else None
+        return sum(self._count_lacking(outgoing, anything) for outgoing in self.conversations(kind, space))
+
+    def _count_lacking(self, outgoing: Outgoing, space: bytes | None) -> int:
+        count, candidates = 0, self._local.outputs_of(outgoing.conversation, node_bytes_max)
+        while page := [(bytes.fromhex(name), output) for name, output in islice(candidates, _page_nodes)]:
+            there = self._replica.synced(space, [digest for digest, _ in page]) if space is not None else {}
+            count += sum(_lacking(there.get(digest), output, outgoing.content) for digest, output in page)
+        return count
 
     def lacks(self, space: bytes, facts: NodeFacts, content: ContentLevel) -> bool:
         """Whether a space has no such node from this member, or with a smaller output count, or without the content to go."""
         digest = bytes.fromhex(facts.hash)
-        return _lacking(self._replica.synced(space, [digest]).get(digest), facts, content)
+        return _lacking(self._replica.synced(space, [digest]).get(digest), facts.output, content)
 
     def oversized(self) -> list[tuple[str, int]]:
         """Nodes that stay local because no frame may hold them: (hash, bytes)."""
@@ -107,7 +119,7 @@ def look_again(replica: Replica) -> None:
         replica.set_note(_MARK + kind, "")
 
 
-def _lacking(there: Synced | None, facts: NodeFacts, content: ContentLevel) -> bool:
-    if there is None or there.output < (facts.output or 0):
+def _lacking(there: Synced | None, output: int | None, content: ContentLevel) -> bool:
+    if there is None or there.output < (output or 0):
         return True
     return content == "full" and not there.content

@@ -21,11 +21,11 @@ from store.stats import (
     open_stats,
     seal_stats,
 )
-from sync.batches import Squatted, upload
 from sync.client import Client
 from sync.drafts import Content, DraftContext, draft
 from sync.housekeeping import keep_house
 from sync.replica import PublishedObject
+from sync.uploads import Squatted, upload
 
 uses_per_object_max = 2048  # far under what an object may hold, so that a long history goes in several
 overtaken_attempts_max = 20

@@ -3,9 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TypeVar
-
-import pyarrow as pa
+from typing import TYPE_CHECKING, TypeVar
 
 from crypto import leaves
 from crypto.errors import FormatBroken, KeyNeeded, SealBroken, TapesError, VerificationFailed
@@ -13,13 +11,19 @@ from crypto.sealing import SealKey
 from store import commits
 from store.canonical import canonical
 from store.commits import Leaf, name_of
-from store.manifests import LeafOpening, Manifest, check_author, open_columns, open_manifest
 from store.names import object_name
 from sync.ahead import ahead, manifests_ahead
 from sync.chains import Chains
 from sync.client import Client
 from sync.leaf_history import TakenLeaf
 from sync.replica import PendingManifest, Synced
+
+if (
+    TYPE_CHECKING
+):  # the types only: Arrow is for who has a manifest to read, which a sync with nothing new has not
+    from pyarrow import Table
+
+    from store.manifests import LeafOpening, Manifest
 
 _Opened = TypeVar("_Opened")
 PullProgress = Callable[[int, int], None]  # manifests taken in, manifests to take in
@@ -153,8 +157,10 @@ def _wait(report: PullReport, locked: SealBroken | KeyNeeded) -> None:
         report.notices.append(notice)
 
 
-def read_manifest(client: Client, pending: PendingManifest, data: bytes) -> tuple[Manifest, list[Leaf]]:
+def read_manifest(client: Client, pending: PendingManifest, data: bytes) -> "tuple[Manifest, list[Leaf]]":
     """Open a manifest and check its leaves against those of the commit that names it, which are given back."""
+    from store.manifests import check_author, open_manifest  # noqa: PLC0415 - as above
+
     name = object_name("manifest", pending.ref.base, pending.ref.sha256)
     key = client.keychain.at(client.roster, pending.space, pending.epoch)
     manifest = open_manifest(key, data, name)
@@ -165,7 +171,7 @@ def read_manifest(client: Client, pending: PendingManifest, data: bytes) -> tupl
     return manifest, appended
 
 
-def read_leaves(client: Client, pending: PendingManifest, manifest: Manifest, name: str) -> list[Leaf]:
+def read_leaves(client: Client, pending: PendingManifest, manifest: "Manifest", name: str) -> list[Leaf]:
     """The append leaves of a manifest's commit, each of which the manifest opens."""
     commit = client.commit_at(pending.seq)
     appended = [leaf for leaf in commit.leaves if leaf.kind == commits.leaf_append]
@@ -177,7 +183,7 @@ def read_leaves(client: Client, pending: PendingManifest, manifest: Manifest, na
 
 
 def _check_chain(
-    client: Client, pending: PendingManifest, openings: Sequence[LeafOpening], name: str
+    client: Client, pending: PendingManifest, openings: "Sequence[LeafOpening]", name: str
 ) -> None:
     """Every leaf continues its run: the leaves under the K_tag it uses (sync/chains.py)."""
     for opening in openings:
@@ -186,7 +192,7 @@ def _check_chain(
             raise FormatBroken(name, "a leaf does not continue its conversation's chain")
 
 
-def leaf_of(space: bytes, device: bytes, seen_checkpoint: bytes, opening: LeafOpening) -> Leaf:
+def leaf_of(space: bytes, device: bytes, seen_checkpoint: bytes, opening: "LeafOpening") -> Leaf:
     """The append leaf that an opening opens."""
     fields = leaves.LeafFields(
         space=space,
@@ -221,7 +227,7 @@ def known_k_tag(client: Client, space: bytes, conversation: bytes) -> bytes | No
     return client.tag_keys[digest][conversation]
 
 
-def _begun_anew(client: Client, pending: PendingManifest, manifest: Manifest) -> list[str]:
+def _begun_anew(client: Client, pending: PendingManifest, manifest: "Manifest") -> list[str]:
     """A notice if some leaf begins a second run: honest for who lacks a manifest that we have, and nothing to refuse."""
     taken, space = client.replica.leaves, pending.space
     anew = sum(
@@ -237,7 +243,7 @@ def _begun_anew(client: Client, pending: PendingManifest, manifest: Manifest) ->
     ]
 
 
-def _take_in(client: Client, pending: PendingManifest, manifest: Manifest, appended: list[Leaf]) -> None:
+def _take_in(client: Client, pending: PendingManifest, manifest: "Manifest", appended: list[Leaf]) -> None:
     """Record what the space has now; all or nothing, so that a kill repeats the whole manifest and counts nothing twice."""
     replica, space = client.replica, pending.space
     columns = (manifest.table.column(name).to_pylist() for name in ("hash", "output", "pack"))
@@ -262,7 +268,7 @@ def _take_in(client: Client, pending: PendingManifest, manifest: Manifest, appen
         replica.set_manifest_state(pending, "applied")
 
 
-def applied_manifests(client: Client) -> Iterator[tuple[PendingManifest, Manifest]]:
+def applied_manifests(client: Client) -> "Iterator[tuple[PendingManifest, Manifest]]":
     """Every manifest taken in, opened from its ciphertext, in log order.
 
     One that is neither here nor in the bucket any more is VerificationFailed, since what is read would pass for all there is; and
@@ -271,18 +277,22 @@ def applied_manifests(client: Client) -> Iterator[tuple[PendingManifest, Manifes
     return _each_applied(client, open_kept)
 
 
-def applied_columns(client: Client, columns: Sequence[str]) -> Iterator[tuple[PendingManifest, pa.Table]]:
+def applied_columns(client: Client, columns: Sequence[str]) -> "Iterator[tuple[PendingManifest, Table]]":
     """As `applied_manifests`, but only some columns of each: they were judged when they were taken in."""
     return _each_applied(client, lambda client, pending: open_kept_columns(client, pending, columns))
 
 
-def open_kept(client: Client, pending: PendingManifest) -> Manifest:
+def open_kept(client: Client, pending: PendingManifest) -> "Manifest":
     """A manifest that was taken in before, from its ciphertext."""
+    from store.manifests import open_manifest  # noqa: PLC0415 - as above
+
     return open_manifest(*_kept(client, pending))
 
 
-def open_kept_columns(client: Client, pending: PendingManifest, columns: Sequence[str]) -> pa.Table:
+def open_kept_columns(client: Client, pending: PendingManifest, columns: Sequence[str]) -> "Table":
     """Some columns of a manifest that was taken in before."""
+    from store.manifests import open_columns  # noqa: PLC0415 - as above
+
     key, stored, name = _kept(client, pending)
     return open_columns(key, stored, columns, name)
 

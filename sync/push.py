@@ -2,20 +2,12 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from crypto.errors import VerificationFailed
 from crypto.sealing import SealKey
 from store import events
 from store.local import LocalFacts, LocalStore
-from sync.batches import (
-    Batch,
-    BatchWriter,
-    Squatted,
-    append_leaves,
-    describe_leaves,
-    seal_batch_manifest,
-    upload,
-)
 from sync.client import Client
 from sync.drafts import Content, DraftContext, draft
 from sync.housekeeping import keep_house
@@ -23,6 +15,10 @@ from sync.outbox import ContentLevel, Outbox, Outgoing, SpaceKind
 from sync.pull import PullReport, apply_manifests
 from sync.runs import Run, RunCutter
 from sync.team import private_epoch
+from sync.uploads import Squatted, upload
+
+if TYPE_CHECKING:  # the type only: it loads Arrow, for all who have nothing to push
+    from sync.batches import Batch
 
 squatted_attempts_max = 3  # three fresh names taken in a row: no bucket to write to
 
@@ -178,8 +174,10 @@ class Pusher:
         if roster.rotation_due:
             self.client.keychain.newest(roster, roster.team_space)
 
-    def _upload(self, run: Run, space: bytes) -> Batch:
+    def _upload(self, run: Run, space: bytes) -> "Batch":
         """Seal and upload everything of one commit but its manifest."""
+        from sync.batches import BatchWriter  # noqa: PLC0415 - as above
+
         key = self.client.keychain.newest(self.client.roster, space)
         with BatchWriter(self.client, self.local, key, max(0, self.client.log.next_seq - 1)) as writer:
             for outgoing, nodes in run:
@@ -192,8 +190,10 @@ class Pusher:
         lacking = ((to, [n for n in nodes if lacks(space, n.facts, to.content)]) for to, nodes in run)
         return [(outgoing, nodes) for outgoing, nodes in lacking if nodes]
 
-    def _draft(self, context: DraftContext, batch: Batch) -> bytes:
+    def _draft(self, context: DraftContext, batch: "Batch") -> bytes:
         """The commit for the present point: leaves continue what others committed meanwhile."""
+        from sync.batches import append_leaves, describe_leaves, seal_batch_manifest  # noqa: PLC0415 - as above
+
         came, space = PullReport(), batch.key.space
         apply_manifests(self.client, came)
         self.report.notices += came.notices
@@ -219,7 +219,7 @@ class Pusher:
         )
         return draft(context, roster.team, batch.key, content)
 
-    def _count(self, batch: Batch, lost_races: int) -> None:
+    def _count(self, batch: "Batch", lost_races: int) -> None:
         self.report.nodes += len(batch.rows)
         self.report.commits += 1
         self.report.packs += sum(ref.kind == "pack" for ref in batch.objects)

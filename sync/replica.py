@@ -438,6 +438,10 @@ class Replica:
         rows = self._db.execute(query, by_tag).fetchall()
         return {by_tag[tag]: Synced(output, bool(content)) for tag, output, content in rows}
 
+    def has_own(self) -> bool:
+        """Whether any space has any node from this member."""
+        return self._db.execute("SELECT 1 FROM synced WHERE own_output >= 0 LIMIT 1").fetchone() is not None
+
     def forget_synced(self, space: bytes, nodes: Iterable[bytes]) -> None:
         """Take back that this member pushed these nodes: the bytes are gone."""
         self._db.executemany(

@@ -93,6 +93,23 @@ class Person:
         )
         return Done(done.returncode, done.stdout, done.stderr)
 
+    def loaded(self, *words: str) -> set[str]:
+        """What the command has imported when it ends well, in a process of its own."""
+        code = (
+            "import sys; from tapes.cli import run; code = run(sys.argv[1:]); "
+            "print(*sys.modules, file=sys.stderr); sys.exit(code)"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", code, *words],
+            env=self._environ(),
+            cwd=HOUSE,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert done.stdout
+        return set(done.stderr.splitlines()[-1].split())
+
     def init(self, name: str) -> "Person":
         """Make the identity, with a kit beside the home."""
         self.ok("init", "--yes", "--name", name, "--kit-out", self.home.with_suffix(".kit"))

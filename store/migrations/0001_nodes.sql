@@ -39,6 +39,7 @@ CREATE INDEX nodes_change ON nodes (change);
 CREATE INDEX nodes_stored_bytes ON nodes (stored_bytes);
 CREATE INDEX nodes_project ON nodes (project);
 CREATE INDEX nodes_harness_session ON nodes (harness_session);
+CREATE INDEX nodes_first ON nodes (id) WHERE hash = conversation; -- one of each conversation: how many there are is in it
 
 CREATE TABLE node_json (
     id INTEGER PRIMARY KEY,                 -- nodes.id

@@ -6,12 +6,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Self
 
-from pyarrow import Table
-
 from crypto.errors import PartialFailure, StoreError, UsageError, VerificationFailed
 from crypto.vault import Vault, open_vault
-from query.costs import read_costs
-from query.source import Source, open_source
 from store.blobs import BlobStore
 from store.local import LocalStore, local_store_path
 from store.metering import MeteredStore, Traffic
@@ -25,7 +21,10 @@ from tapes.home import read_passphrase
 from tapes.identity import load_identity
 from tapes.network import network_of
 
-if TYPE_CHECKING:  # the types only: who keeps turns here need not wait for what works without
+if TYPE_CHECKING:  # the types only: what a command does not use, it need not wait for
+    from pyarrow import Table
+
+    from query.source import Source
     from sync.cloud import CloudProvider
     from sync.providers import ProgressSeen
 
@@ -158,11 +157,13 @@ class Desk:
         for remark in remarks:
             self.run.out.warn(remark)
 
-    def source(self, *, repriced: bool = True, about: str | None = None) -> Source:
+    def source(self, *, repriced: bool = True, about: str | None = None) -> "Source":
         """All sessions: this device's own and, when there is a team, what was pulled; of the cloud, as it is now.
 
         `repriced`: at the costs of `tapes reprice`, where there are some. `about`: only what a session of that name depends on.
         """
+        from query.source import open_source  # noqa: PLC0415 - as above
+
         if self.is_cloud:
             return self._closing.enter_context(open_source(None, self._fresh_client(), about=about))
         shares = (
@@ -181,10 +182,12 @@ class Desk:
             raise pulled.broken[0]
         return self.client
 
-    def _costs(self) -> Table | None:
+    def _costs(self) -> "Table | None":
         """The costs of `tapes reprice`; a file that cannot be read is said to be so, and the costs as pushed are shown."""
         if not self.run.home.costs.exists() or not self.run.home.identity.exists():
             return None
+        from query.costs import read_costs  # noqa: PLC0415 - as above
+
         try:
             return read_costs(self.run.home.costs, self.identity)
         except (VerificationFailed, StoreError) as error:

@@ -2,15 +2,15 @@
 
 from collections.abc import Callable
 from hashlib import sha256
-from typing import Final, cast
+from typing import TYPE_CHECKING, Final, cast
 
-from query.private_use import private_days
-from query.source import open_source
-from query.stats import Told
 from store.stats import Level
 from sync.client import Client
 from sync.published import owes_nothing, publish, published
 from tapes.commands.desk import Desk
+
+if TYPE_CHECKING:  # the type only: a sync mostly finds nothing due, and need not load what counts
+    from query.stats import Told
 
 growth_wait_ms: Final = 6 * 3_600_000  # at most some four objects a day of a device at work
 _NOTE: Final = "stats-looked-at"
@@ -28,6 +28,9 @@ def publish_own(desk: Desk) -> int:
     looked_at = _state(desk, level)
     if client.replica.note(_NOTE) == looked_at:
         return 0
+    from query.private_use import private_days  # noqa: PLC0415 - as above
+    from query.source import open_source  # noqa: PLC0415 - as above
+
     visibility = desk.run.config.visibility
     with open_source(None if desk.is_cloud else desk.local, client) as source:
         days = private_days(
@@ -52,8 +55,10 @@ def _state(desk: Desk, level: Level) -> str:
     return sha256("\n".join([level, str(now_ms // growth_wait_ms), *own]).encode()).hexdigest()
 
 
-def told_to(client: Client, warn: Callable[[str], None]) -> Told:
+def told_to(client: Client, warn: Callable[[str], None]) -> "Told":
     """What members publish, for the dashboard; what cannot be read is said."""
+    from query.stats import Told  # noqa: PLC0415 - as above
+
     found, roster = published(client), client.roster
     for problem in dict.fromkeys(found.unread):
         warn(f"published stats left out: {problem}")

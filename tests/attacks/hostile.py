@@ -16,10 +16,11 @@ from store.manifests import LeafOpening, seal_manifest
 from store.names import slot_name
 from store.nodes import Node
 from store.packs import Pack
-from sync.batches import Batch, BatchWriter, append_leaves, describe_leaves, upload
+from sync.batches import Batch, BatchWriter, append_leaves, describe_leaves
 from sync.client import Client
 from sync.drafts import Content, DraftContext, draft, new_epoch
 from sync.pull import PullReport, apply_manifests
+from sync.uploads import upload
 from tests.fakes.strict_store import StrictStore
 from tests.laptops import Laptop
 

@@ -11,13 +11,13 @@ from store.directory import DirectoryStore
 from store.names import PREFIX_OF_KIND, object_name
 from store.stats import Level, StatsDay, StatsUse, encode_stats, seal_stats
 from sync import published as module
-from sync.batches import upload
 from sync.client import Client
 from sync.drafts import Content, draft
 from sync.gc import collect
 from sync.keyless import verify_keyless
 from sync.published import publish, published
 from sync.team import private_epoch
+from sync.uploads import upload
 from sync.verify import verify
 from tests.actors import Person, client, founded, joined
 from tests.faults.worlds import CuttingStore, PowerCut, hurried

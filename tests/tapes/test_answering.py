@@ -143,24 +143,13 @@ def test_it_answers_as_a_command_does_with_and_without_an_index(ada: Person) -> 
 def test_an_answered_command_loads_no_engine(ada: Person, resident: Resident, words: tuple[str, ...]) -> None:
     """A command that is answered loads nothing that finds answers; one that does the work alone, nothing of teams."""
     resident.asked()
-    answered = _loaded(ada, words)
+    answered = ada.loaded(*words)
     resident.end()
 
     assert not answered & ENGINES
-    alone = _loaded(ada, words)
+    alone = ada.loaded(*words)
     assert alone >= {"duckdb", "pyarrow", "numpy", "sqlite3"}
     assert not alone & OF_TEAMS
-
-
-def _loaded(person: Person, words: tuple[str, ...]) -> set[str]:
-    """What a command's process has imported when it ends."""
-    code = "import sys; from tapes.cli import run; code = run(sys.argv[1:]); print(*sys.modules, file=sys.stderr); sys.exit(code)"
-    done = subprocess.run(
-        [sys.executable, "-c", code, *words],
-        env=person._environ(), cwd=HOUSE, capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    assert done.stdout
-    return set(done.stderr.splitlines()[-1].split())
 
 
 def _unranked(answers: list[Any]) -> list[Any]:

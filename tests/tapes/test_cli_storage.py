@@ -127,3 +127,13 @@ def test_before_an_identity_the_next_step_is_said_and_what_waits_is_counted(tmp_
     new.ok("storage", "configure", "--bucket", (tmp_path / "bucket").as_uri())
     standing = new.json("storage", "status")
     assert standing["pending_push"] == standing["local"]["nodes"] > 0
+
+
+@pytest.mark.parametrize("words", [("storage", "sync"), ("storage", "status")])
+def test_a_sync_with_nothing_new_loads_no_tables(ada: Person, tmp_path: Path, words: tuple[str, ...]) -> None:
+    """What runs by the minute starts without Arrow and DuckDB, which take longer to load than all that it does."""
+    ada.ok("import", "claude", SAMPLE)
+    ada.ok("storage", "configure", "--bucket", (tmp_path / "b").as_uri())
+    ada.ok("storage", "sync")
+
+    assert not ada.loaded(*words) & {"pyarrow", "duckdb", "numpy"}
