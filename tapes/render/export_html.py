@@ -25,6 +25,9 @@ header{font-size:.85rem;opacity:.75;overflow-wrap:anywhere}
 pre{white-space:pre-wrap;overflow-wrap:anywhere;unicode-bidi:plaintext;font:inherit;margin:.4rem 0}
 details pre,.other pre{font:.85rem/1.4 ui-monospace,monospace}
 summary{cursor:pointer;font-size:.9rem;overflow-wrap:anywhere}
+del,ins{text-decoration:none}
+del{color:light-dark(#b22,#f88)}
+ins{color:light-dark(#171,#7d7)}
 details.error summary{color:#c33}
 dl{display:grid;grid-template-columns:max-content 1fr;gap:0 1rem;overflow-wrap:anywhere}
 dd{margin:0}
@@ -81,10 +84,17 @@ def _turn(node: Node) -> Iterator[str]:
 
 
 def _piece(piece: Piece) -> str:
-    body = f"<pre>{escape(piece.text)}</pre>"
+    body = f"<pre>{_diff(piece.text) if piece.is_diff else escape(piece.text)}</pre>"
     if piece.kind == "said":
         return body + "\n"
     return f'<details class="{piece.kind}"><summary>{_line(piece.label)}</summary>{body}</details>\n'
+
+
+def _diff(text: str) -> str:
+    """What goes and what comes, marked as such also for who sees no colours."""
+    marks = {"- ": "del", "+ ": "ins"}
+    lines = ((marks.get(line[:2]), escape(line)) for line in text.split("\n"))
+    return "\n".join(f"<{mark}>{line}</{mark}>" if mark else line for mark, line in lines)
 
 
 def _line(text: str) -> str:

@@ -46,7 +46,7 @@ def _piece(piece: Piece) -> str:
     label = f"\n**{_inline(piece.label)}**\n" if piece.label else ""
     longest = max((len(run) for run in _BACKTICKS.findall(piece.text)), default=0)
     fence = "`" * max(_FENCE_MIN, longest + 1)
-    return f"{label}\n{fence}text\n{piece.text}\n{fence}\n"
+    return f"{label}\n{fence}{'diff' if piece.is_diff else 'text'}\n{piece.text}\n{fence}\n"
 
 
 def _inline(text: str) -> str:

@@ -3,10 +3,12 @@
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import starmap
 from typing import Any, Final, Literal
 
 from store.nodes import Node
 from tapes.render.blocks import WITHHELD, blocks_of
+from tapes.render.edits import command_output, diff_lines, edits_of
 from tapes.render.safe import safe, safe_line
 
 Kind = Literal["said", "thinking", "call", "result", "error", "other"]
@@ -21,11 +23,15 @@ _PICTURES: Final = ("image_base64", "image_url", "media_type")
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """One block: what it is, one line about it, and its text (no control characters but tab and newline)."""
+    """One block: what it is, one line about it, and its text (no control characters but tab and newline).
+
+    `is_diff`: lines that begin with `-`, `+` or a blank.
+    """
 
     kind: Kind
     label: str
     text: str
+    is_diff: bool = False
 
 
 def pieces_of(node: Node) -> Iterator[Piece]:
@@ -37,7 +43,29 @@ def pieces_of(node: Node) -> Iterator[Piece]:
         kind = _KINDS.get(name, "other") if isinstance(name, str) else "other"
         if kind == "result" and block.get("is_error") is True:
             kind = "error"
-        yield Piece(kind, _label(kind, block), safe(_body(kind, block)).strip("\n"))
+        if kind == "call":
+            yield from _call(block)
+        else:
+            yield Piece(kind, _label(kind, block), safe(_body(kind, block)).strip("\n"))
+
+
+def _call(block: dict[str, Any]) -> Iterator[Piece]:
+    """A tool call as `tapes show` has it: what it was told, field by field, then what it changes as a diff."""
+    label, fields = _label("call", block), block.get("tool_input")
+    changes, rest = edits_of(fields) if isinstance(fields, dict) else ([], fields)
+    if rest or not changes:
+        told = "\n".join(starmap(_field, rest.items())) if isinstance(rest, dict) else _words(rest, indent=2)
+        yield Piece("call", label, safe(told).strip("\n"))
+    for old, new in changes:
+        yield Piece("call", label, safe("\n".join(diff_lines(old, new))), is_diff=True)
+
+
+def _field(name: str, value: Any) -> str:
+    """A field of a call. Further lines are set in: none of them can pass for a field of its own."""
+    first, *further = _words(value).split("\n")
+    if not further:
+        return f"{safe_line(name)}: {first}"
+    return "\n".join([f"{safe_line(name)}:", *(f"  {line}" for line in (first, *further))])
 
 
 def who(node: Node) -> str:
@@ -65,10 +93,8 @@ def _body(kind: Kind, block: dict[str, Any]) -> str:
         return _words(block.get("text"))
     if kind == "thinking":
         return _words(block.get("text") or block.get("thinking")) or "(not recorded)"
-    if kind == "call":
-        return _words(block.get("tool_input"), indent=2)
     if kind in {"result", "error"}:
-        return _words(block.get("tool_output") or block.get("content")) or "(no output)"
+        return command_output(_words(block.get("tool_output") or block.get("content"))) or "(no output)"
     # A picture's base64 says nothing to a reader; a document with its own pictures would need more than text.
     return _words(
         {name: value for name, value in block.items() if name not in {"type", *_PICTURES}}, indent=2

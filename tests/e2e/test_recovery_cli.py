@@ -40,7 +40,7 @@ def _joined(ada: Person, home: Path, name: str) -> Person:
 
 def _said(person: Person) -> list[dict[str, Any]]:
     """All sessions with all their turns, without what is about this home rather than about the sessions."""
-    sessions = person.json("sessions")["sessions"]
+    sessions = person.listed()["sessions"]
     shown = [person.json("show", session["id"]) for session in sessions]
     about = [{k: v for k, v in s.items() if k not in {"member", "space", "synced"}} for s in sessions]
     return [*about, *shown]

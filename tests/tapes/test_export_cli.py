@@ -42,6 +42,11 @@ def hostile(folder: Path) -> Person:
     first = turn(HOSTILE, None, project="=HYPERLINK(1)</h2><script>")
     blocks = [
         {"type": "tool_use", "tool_name": HOSTILE, "tool_use_id": "t", "tool_input": {HOSTILE: HOSTILE}},
+        {
+            "type": "tool_use",
+            "tool_name": "Edit",
+            "tool_input": {"old_string": HOSTILE, "new_string": f"x{HOSTILE}"},
+        },
         {"type": "tool_result", "tool_result_id": "t", "tool_output": HOSTILE, "is_error": True},
         {"type": HOSTILE, "text": HOSTILE, "\ud800": "\ud800"},
     ]
@@ -218,12 +223,24 @@ def test_hostile_content_stays_text_in_html(tmp_path: Path) -> None:
     assert "alert(1)" in page  # it is shown
 
 
+def test_documents_show_edits_as_diffs(ada: Person, tmp_path: Path) -> None:
+    """The sample's edits: a fence of diff in Markdown, marked lines in HTML, and no escaped JSON of them in either."""
+    for name in ("x.md", "x.html"):
+        ada.ok("export", "--all", "-o", tmp_path / name)
+    page, text = (tmp_path / "x.html").read_text(), (tmp_path / "x.md").read_text()
+
+    assert "\n```diff\n" in text
+    assert "\n- SEGMENTS = 6\n+ SEGMENTS = 12\n" in text
+    assert "<del>- SEGMENTS = 6</del>\n<ins>+ SEGMENTS = 12</ins>" in page
+    assert "old_string" not in text + page
+
+
 def test_hostile_content_stays_in_its_fence_in_markdown(tmp_path: Path) -> None:
     """Outside the fences stands nothing of what was said, and no raw HTML."""
     hostile(tmp_path).ok("export", "--all", "-o", tmp_path / "x.md")
     outside, fence = [], ""
     for line in (tmp_path / "x.md").read_text().splitlines():
-        mark = re.match("(`{3,})(text)?$", line)
+        mark = re.match("(`{3,})(text|diff)?$", line)
         if mark and not fence:
             fence = mark[1]
         elif fence and line == fence:

@@ -18,6 +18,7 @@ from store.nodes import Cost, Node, Usage
 from tapes.render import figures
 from tapes.render.blocks import ALL, Folding
 from tapes.render.edits import command_output, diff_lines
+from tapes.render.plain_blocks import Piece, pieces_of
 from tapes.render.safe import safe, safe_line
 from tapes.render.session_list import terminal_list
 from tapes.render.tables import Column, plain_lines, terminal_table
@@ -145,6 +146,22 @@ def test_an_edit_is_shown_as_a_diff(fields: dict[str, Any]) -> None:
     assert "replace_all: true" in shown
     assert "a.py" in shown
     assert "string" not in shown.lower()
+
+
+def test_documents_show_an_edit_as_the_terminal_does() -> None:
+    """Markdown and HTML pieces: other fields by name, several lines set in, and the diff that `show` has."""
+    told = {
+        "file_path": "a.py",
+        "why": "so\nfile_path: b.py",
+        "old_string": "one\ntwo",
+        "new_string": "one\n2",
+    }
+    block = {"type": "tool_use", "tool_name": "Edit", "tool_input": told}
+    about, change = pieces_of(_node([block]))
+
+    assert about == Piece("call", "Edit", "file_path: a.py\nwhy:\n  so\n  file_path: b.py")
+    assert change == Piece("call", "Edit", "  one\n- two\n+ 2", is_diff=True)
+    assert all(line in _printed([_node([block])]) for line in change.text.split("\n"))
 
 
 _texts = st.text(st.sampled_from("ab\n"), max_size=30)
