@@ -7,7 +7,8 @@ import sys
 import threading
 from typing import Final, NoReturn
 
-_PR_SET_DUMPABLE = 4
+from crypto.secret_process import keep_secrets_in
+
 _objects_between_collections: Final = 10_000  # the interpreter's own 700 is for programs that load less
 
 
@@ -53,20 +54,6 @@ def _end_at_once(code: int) -> None:
     except (OSError, ValueError):
         return
     os._exit(code)
-
-
-def keep_secrets_in() -> None:
-    """No core file and no debugger of the same user sees keys in memory; new files are for their owner only."""
-    os.umask(0o077)
-    if sys.platform == "win32":
-        return
-    import resource  # noqa: PLC0415 - not there on Windows
-
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    if sys.platform == "linux":
-        import ctypes  # noqa: PLC0415 - only here
-
-        ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
 def keep_libraries_lean() -> None:

@@ -20,7 +20,7 @@ from typing import Final
 
 from pydantic import ValidationError
 
-from tapes.__main__ import keep_secrets_in
+from crypto.secret_process import keep_secrets_in
 from tapes.answering.protocol import (
     Question,
     Reply,

@@ -252,7 +252,7 @@ def test_a_terminal_of_any_width_gets_a_list_that_fits(ada: Person) -> None:
 def test_secrets_cannot_be_dumped(tmp_path: Path) -> None:
     """The process has no core file and, on Linux, is not dumpable; its new files are for the owner only."""
     code = (
-        "import ctypes, os, resource, sys; from tapes.__main__ import keep_secrets_in; keep_secrets_in();"
+        "import ctypes, os, resource, sys; from crypto.secret_process import keep_secrets_in; keep_secrets_in();"
         "print(resource.getrlimit(resource.RLIMIT_CORE)[0], os.umask(0),"
         " ctypes.CDLL(None).prctl(3, 0, 0, 0, 0) if sys.platform == 'linux' else 0)"
     )
