@@ -1,16 +1,13 @@
 """A node's facts as columns of the local store, and back."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
-from operator import attrgetter
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from store.eras import well_formed
 from store.facts import NodeFacts
 
 
-@dataclass(frozen=True, slots=True)
-class LocalFacts:
+class LocalFacts(NamedTuple):
     """One stored node without its text. `rowid` grows with insertion; `superseded`: a complete node took its place."""
 
     rowid: int
@@ -29,14 +26,13 @@ UPDATE nodes SET
 WHERE hash = :hash
 """
 
-_FACT_NAMES: Final = tuple(field.name for field in fields(NodeFacts))
+_FACT_NAMES: Final = NodeFacts._fields
 _NODE_COLUMNS = ("id", "change", "conversation", "stored_bytes", *_FACT_NAMES)
 INSERT_NODE: Final = (
     f"INSERT INTO nodes ({', '.join(_NODE_COLUMNS)}) VALUES ({', '.join('?' * len(_NODE_COLUMNS))})"  # noqa: S608 - our own names
 )
 _GIT_ACTIVITY: Final = _FACT_NAMES.index("git_activity")
-_values_of: Final = attrgetter(*_FACT_NAMES)
-# The columns that are no facts come first; facts follow in the order of the dataclass (a test holds the two together).
+# The columns that are no facts come first; facts follow in the order of their fields (a test holds the two together).
 _COLUMNS = """
 SELECT
     id, conversation, superseded_by IS NOT NULL, stored_bytes,
@@ -53,12 +49,12 @@ def node_row(
     facts: NodeFacts, rowid: int, change: int, conversation: str, stored_bytes: int
 ) -> tuple[Any, ...]:
     """The parameters of INSERT_NODE."""
-    return (rowid, change, conversation, stored_bytes, *_storable(_values_of(facts)))
+    return (rowid, change, conversation, stored_bytes, *_storable(facts))
 
 
 def columns_of(facts: NodeFacts, stored_bytes: int) -> dict[str, Any]:
     """The named parameters of REPLACE_USAGE."""
-    values = zip(_FACT_NAMES, _storable(_values_of(facts)), strict=True)
+    values = zip(_FACT_NAMES, _storable(facts), strict=True)
     return {**dict(values), "stored_bytes": stored_bytes}
 
 
@@ -71,5 +67,4 @@ def facts_of_row(row: Sequence[Any]) -> LocalFacts:
     """A row of FACTS_AFTER or CONVERSATION_FACTS_AFTER."""
     rowid, conversation, superseded, stored_bytes, *values = row
     values[_GIT_ACTIVITY] = bool(values[_GIT_ACTIVITY])
-    facts = NodeFacts(*values)  # by place: naming two dozen fields takes twice as long
-    return LocalFacts(rowid, facts, conversation, bool(superseded), stored_bytes)
+    return LocalFacts(rowid, NodeFacts._make(values), conversation, bool(superseded), stored_bytes)

@@ -5,11 +5,9 @@ of the topmost known ancestor. The columns from `pack` to `frame_index` are null
 what was said in its node is withheld by its author.
 """
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, fields
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
-from operator import attrgetter
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 import pyarrow as pa
 
@@ -20,8 +18,6 @@ from store.packs import FramePlace
 from store.storable import storable_text
 
 count_max = int_json_max
-_FACT_NAMES: Final = tuple(field.name for field in fields(NodeFacts))
-_values_of: Final = attrgetter(*_FACT_NAMES)
 _batch_rows = 16_384  # rows turned into columns at once: bounds memory on a large local store
 
 _DIGEST: Final = pa.binary(32)
@@ -86,18 +82,16 @@ MANIFEST_SCHEMA: Final = pa.schema(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class NodePlace:
+class NodePlace(NamedTuple):
     """Where a pushed node's bytes lie: its pack's 32-byte SHA-256, the frame, its position in the frame, its opening."""
 
     pack: bytes
     frame: FramePlace
-    index: int
+    frame_index: int
     opening: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """One manifest row. `conversation` is 32 bytes, `stored_bytes` the length of the node's JSON.
 
     No place: metadata only; `opening` is then what its leaf commits to it with, and None only for a row in no manifest.
@@ -160,7 +154,7 @@ def _without_place(local_rows: Iterable[LocalRow]) -> Iterator[Row]:
 
 def _facts_columns(facts: list[NodeFacts]) -> dict[str, list[Any]]:
     """By column, read row by row: one look at each node's facts, not one for each column."""
-    said = dict(zip(_FACT_NAMES, zip(*map(_values_of, facts), strict=True), strict=True))
+    said = dict(zip(NodeFacts._fields, zip(*facts, strict=True), strict=True))
     columns: dict[str, list[Any]] = {
         "hash": [bytes.fromhex(node_hash) for node_hash in said["hash"]],
         "parent": [bytes.fromhex(parent) if parent else None for parent in said["parent_hash"]],
@@ -170,7 +164,7 @@ def _facts_columns(facts: list[NodeFacts]) -> dict[str, list[Any]]:
         cut = {text: _label(text) for text in set(said[name])}
         columns[name] = [cut[text] for text in said[name]]
     for name in (*_TOKENS, "cost_usd_micro"):
-        columns[name] = list(map(_count, said[name]))
+        columns[name] = _counts(said[name])
     for name in ("created_us", "tool_calls", "tool_errors", "git_activity"):
         columns[name] = list(said[name])
     return columns
@@ -182,7 +176,7 @@ def _place_columns(places: list[NodePlace | None]) -> dict[str, list[Any]]:
         "frame_offset": [place and place.frame.offset for place in places],
         "frame_length": [place and place.frame.length for place in places],
         "frame_sha256": [place and place.frame.sha256 for place in places],
-        "frame_index": [place and place.index for place in places],
+        "frame_index": [place and place.frame_index for place in places],
     }
 
 
@@ -192,6 +186,9 @@ def _label(text: str | None) -> str | None:
     return storable_text(text).encode()[:label_bytes_max].decode(errors="ignore")
 
 
-def _count(value: int | None) -> int | None:
+def _counts(values: Sequence[int | None]) -> list[int | None]:
     """A log may claim any number; one that is no count is unknown, not an error and not zero."""
-    return value if value is not None and 0 <= value <= count_max else None
+    known = {value for value in set(values) if value is not None}
+    if not known or 0 <= min(known) <= max(known) <= count_max:
+        return list(values)
+    return [value if value is not None and 0 <= value <= count_max else None for value in values]

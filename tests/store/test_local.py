@@ -3,7 +3,7 @@
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, suppress
-from dataclasses import fields, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib import resources
 from pathlib import Path
@@ -62,7 +62,7 @@ def test_the_columns_are_the_facts() -> None:
         columns = {row[1] for row in db.execute("PRAGMA table_info(nodes)")}
 
     own = {"id", "conversation", "superseded_by", "change", "stored_bytes"}
-    assert columns == {field.name for field in fields(NodeFacts)} | own
+    assert columns == {*NodeFacts._fields} | own
 
 
 def test_adding_again_changes_nothing(store: LocalStore) -> None:
@@ -91,7 +91,7 @@ def test_batches_make_no_difference(
         ):
             patch.setattr(local, "batch_nodes_max", batch_nodes)
             added = [store.add(call) for call in calls]
-            facts = [replace(row, stored_bytes=0) for row in store.facts()]
+            facts = [row._replace(stored_bytes=0) for row in store.facts()]
             stored = [store.get_bytes(row.facts.hash) for row in store.facts()]
             dumps.append((sum(a.new for a in added), sum(a.known for a in added), facts, stored))
 

@@ -1,6 +1,5 @@
 """Manifests: one strict shape, bounded, opening to what was sealed; a member's lies inside the seal are named."""
 
-import dataclasses
 import io
 import json
 import random
@@ -80,10 +79,10 @@ places = st.builds(
     NodePlace,
     pack=digests,
     frame=st.builds(FramePlace, offset=st.integers(12, 2**26), length=st.integers(1, 2**25), sha256=digests),
-    index=st.integers(0, 1000),
+    frame_index=st.integers(0, 1000),
     opening=digests,
 )
-rows = st.builds(Row, facts, digests, st.integers(1, 2**25), st.none() | places)
+rows = st.builds(Row, facts, digests, st.integers(1, 2**25), st.none() | places, st.none())
 
 
 def leaves_for(some_rows: list[Row]) -> list[LeafOpening]:
@@ -152,7 +151,7 @@ def test_a_row_says_what_its_facts_say(fact: NodeFacts, place: NodePlace | None)
         frame and frame.offset,
         frame and frame.length,
         frame and frame.sha256,
-        place and place.index,
+        place and place.frame_index,
         place and place.opening,
     ]
     assert row == {name: getattr(fact, name) for name in row}
@@ -179,8 +178,7 @@ def test_own_rows_have_the_same_shape_without_places() -> None:
 def test_many_rows_go_through_in_order() -> None:
     """More rows than one batch or one page: none lost, none moved."""
     several = [
-        dataclasses.replace(row, stored_bytes=number + 1)
-        for number, row in enumerate(pushed_rows(PACK, TALKS) * 5000)
+        row._replace(stored_bytes=number + 1) for number, row in enumerate(pushed_rows(PACK, TALKS) * 5000)
     ]
     table = rows_table(iter(several), MEMBER, DEVICE)
 
@@ -191,8 +189,7 @@ def test_many_rows_go_through_in_order() -> None:
 
 def test_foreign_labels_and_counts_are_made_storable() -> None:
     """A log may hold lone surrogates, endless names and impossible numbers: cut or unknown, never an error or a zero."""
-    strange = dataclasses.replace(
-        pushed_rows(PACK, TALKS)[0].facts,
+    strange = pushed_rows(PACK, TALKS)[0].facts._replace(
         project="bad \ud800 end",
         model="\u20ac" * label_bytes_max,
         agent="a" * (label_bytes_max + 1),
@@ -433,9 +430,7 @@ def test_rows_of_another_author_are_refused(column: str, member: bytes, device: 
 def test_labels_repeat_at_no_cost() -> None:
     """A thousand more rows of one session cost their hashes, not their labels: dictionaries and zstd at work."""
     row = pushed_rows(PACK, TALKS)[0]
-    small, large = (
-        rows_table([dataclasses.replace(row, place=None)] * count, MEMBER, DEVICE) for count in (10, 1010)
-    )
+    small, large = (rows_table([row._replace(place=None)] * count, MEMBER, DEVICE) for count in (10, 1010))
 
     form = manifests._FORM
     assert len(parquet.write_table(large, form)) < len(parquet.write_table(small, form)) + 4096
