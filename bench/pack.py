@@ -20,7 +20,7 @@ import zstandard
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from crypto.sealing import SealKey
-from store.frames import cut_frames
+from store.frames import cut_frames, raw_length, seal_frame
 from store.limits import zstd_level_push
 from store.packs import Pack, PackWriter, open_pack
 
@@ -59,10 +59,14 @@ def pack_all(runs: list[Run]) -> list[Pack]:
     """The path of a push: compress, seal and hash each frame, index and hash each pack."""
     packs, writer = [], PackWriter(KEY)
     for run in runs:
-        if not writer.takes([stored for _, stored in run]):
+        node_bytes = [stored for _, stored in run]
+        if not writer.takes(raw_length(node_bytes), len(run)):
             packs.append(writer.finish())
             writer = PackWriter(KEY)
-        writer.add_frame(bytes(32), [(node_hash, stored, OPENING) for node_hash, stored in run])
+        sealed = seal_frame(KEY, bytes(32), node_bytes)
+        writer.add_frame(
+            bytes(32), raw_length(node_bytes), [(node_hash, OPENING) for node_hash, _ in run], sealed
+        )
     return [*packs, writer.finish()]
 
 

@@ -16,6 +16,9 @@ node_depth_max: Final = 500  # half of CPython's stack: the verdict must not dep
 count_max: Final = 2**63 - 1  # tokens and micro-USD are 64-bit in SQLite, Parquet and DuckDB
 
 _T = TypeVar("_T")
+_TEXT_OR_NONE: Final = {str, type(None)}
+_INTEGER: Final = {int}
+_OBJECT: Final = {dict}
 _COUNTS = ("input_uncached", "cache_read", "cache_write", "output", "cache_write_1h")
 
 
@@ -46,6 +49,53 @@ def node_from_fields(fields: dict[str, Json], name: str, *, verify: bool = True)
         project=_text(fields, "project", name),
         created_at=_text(fields, "created_at", name),
         source=_part(fields, "source", name, _source),
+    )
+
+
+def reads_as(data: bytes, name: str) -> tuple[str, bool]:
+    """The hash a node stored as `data` states, and whether it was recomputed and fits an era; FormatBroken for no node at all.
+
+    As `node_from_bytes`, without making the node.
+    """
+    fields = _parse(data, name, node_bytes_max)
+    if not _is_plain(fields):
+        node = node_from_fields(fields, name)
+        return node.hash, node.verified
+    stored_hash: str = fields["hash"]
+    era = era_of(fields["bucket"], fields.get("parent_hash"), stored_hash, fields.get("hash_version"))
+    return stored_hash, era is not None
+
+
+def _is_plain(fields: dict[str, Json]) -> bool:
+    """Whether `fields` are, as those of nearly every node are, what `node_from_fields` takes; False says nothing."""
+    get = fields.get
+    usage, cost, source = get("usage"), get("cost"), get("source")
+    texts: list[Json] = [get("hash_version"), get("stop_reason"), get("project"), get("created_at")]
+    counts: list[Json] = []
+    objects: list[Json] = [get("bucket")]
+    if usage is not None:
+        if type(usage) is not dict:
+            return False
+        counts += [usage[key] for key in _COUNTS if key in usage]
+        objects.append(usage.get("raw", {}))
+    if cost is not None:
+        if type(cost) is not dict:
+            return False
+        counts.append(cost.get("usd_micro") or 0)
+        texts += [cost.get("source") or 0, cost.get("table")]
+    if source is not None:
+        if type(source) is not dict:
+            return False
+        texts += [source.get("harness") or 0, source.get("session"), source.get("usage_id")]
+        objects.append(source.get("extra", {}))
+    parent = get("parent_hash")
+    return (
+        is_hash(get("hash"))
+        and (parent is None or is_hash(parent))
+        and set(map(type, objects)) == _OBJECT
+        and set(map(type, texts)) <= _TEXT_OR_NONE
+        and set(map(type, counts)) <= _INTEGER
+        and 0 <= min(counts, default=0) <= max(counts, default=0) <= count_max
     )
 
 

@@ -17,6 +17,8 @@ import struct
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
+from itertools import islice
+from typing import NamedTuple
 
 from crypto.errors import FormatBroken, SealBroken
 from crypto.leaves import opening_bytes
@@ -30,7 +32,7 @@ from crypto.sealing import (
     seal,
     sealed_length,
 )
-from store.frames import OpenFrame, open_frame, raw_bytes_allowed, raw_length, seal_frame
+from store.frames import OpenFrame, open_frame, raw_bytes_allowed, raw_length
 from store.limits import frame_stored_bytes_max, pack_bytes_max, pack_bytes_target
 
 version = 0
@@ -47,8 +49,7 @@ _is_hash = re.compile(r"[0-9a-f]{64}").fullmatch
 RangeReader = Callable[[int, int], bytes]  # (offset, length) → exactly that many bytes
 
 
-@dataclass(frozen=True, slots=True)
-class FramePlace:
+class FramePlace(NamedTuple):
     """Where a sealed frame lies in its pack, in bytes, and the 32-byte SHA-256 of what lies there."""
 
     offset: int
@@ -56,16 +57,14 @@ class FramePlace:
     sha256: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class NodeEntry:
+class NodeEntry(NamedTuple):
     """A node as the footer lists it: its hash (64 hex digits) and its 32-byte commitment opening."""
 
     hash: str
     opening: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class FrameEntry:
+class FrameEntry(NamedTuple):
     """A frame as the footer lists it; `nodes` in the order they have inside the frame."""
 
     place: FramePlace
@@ -98,27 +97,27 @@ class PackWriter:
         """The pack's length in bytes if it were finished now."""
         return self._end + sealed_length(Kind.FOOTER, self._footer_bytes) + _TRAILER.size
 
-    def takes(self, node_bytes: Sequence[bytes]) -> bool:
+    def takes(self, raw_bytes: int, node_count: int) -> bool:
         """Whether a frame of these nodes belongs into this pack; False once the target is reached or it might not fit."""
         if not self._frames:
             return True
-        packed_max = (raw := raw_length(node_bytes)) + raw // 256 + _zstd_margin_bytes
-        grown = self._footer_bytes + _FRAME.size + _NODE.size * len(node_bytes)
+        packed_max = raw_bytes + raw_bytes // 256 + _zstd_margin_bytes
+        grown = self._footer_bytes + _FRAME.size + _NODE.size * node_count
         worst = self._end + _LENGTH.size + sealed_length(Kind.FRAME, packed_max)
         fits = worst + sealed_length(Kind.FOOTER, grown) + _TRAILER.size <= pack_bytes_max
         return fits and self.size < pack_bytes_target
 
-    def add_frame(self, conversation: bytes, nodes: Sequence[tuple[str, bytes, bytes]]) -> FramePlace:
-        """Seal (node hash, stored bytes, opening) of one conversation as the next frame. ValueError if `takes` was not asked."""
-        node_bytes = [stored for _, stored, _ in nodes]
-        if not self.takes(node_bytes):
+    def add_frame(
+        self, conversation: bytes, raw_bytes: int, nodes: Sequence[tuple[str, bytes]], sealed: bytes
+    ) -> FramePlace:
+        """Add the sealed frame of a conversation's (node hash, opening) as the next. ValueError if `takes` was not asked."""
+        if not self.takes(raw_bytes, len(nodes)):
             raise ValueError("the pack is full: finish it and start another")
-        sealed = seal_frame(self._seal_key, conversation, node_bytes)
         place = FramePlace(self._end + _LENGTH.size, len(sealed), sha256(sealed).digest())
-        entries = tuple(_entry(node_hash, opening) for node_hash, _, opening in nodes)
+        entries = tuple(_entry(node_hash, opening) for node_hash, opening in nodes)
         self._parts += (_LENGTH.pack(len(sealed)), sealed)
         self._end = place.offset + place.length
-        self._frames.append(FrameEntry(place, raw_length(node_bytes), conversation, entries))
+        self._frames.append(FrameEntry(place, raw_bytes, conversation, entries))
         self._footer_bytes += _FRAME.size + _NODE.size * len(nodes)
         return place
 
@@ -177,12 +176,17 @@ def open_placed_frame(seal_key: SealKey, place: FramePlace, stored: bytes, name:
     return open_frame(seal_key, stored, label)
 
 
-def open_pack(seal_key: SealKey, data: bytes, name: str) -> Iterator[tuple[FrameEntry, OpenFrame]]:
-    """Every frame of a whole pack beside its footer entry; FormatBroken where walk, footer and content disagree."""
+def read_index(seal_key: SealKey, data: bytes, name: str) -> tuple[FrameEntry, ...]:
+    """The footer of a whole pack, and its frames are there: FormatBroken where walk and footer disagree. No frame is opened."""
     entries = read_footer(seal_key, bytes_reader(data), len(data), name)
     if tuple(entry.place for entry in entries) != scan_frames(data, name):  # every digest among it
         raise FormatBroken(name, "its footer lists other frames than it has")
-    for entry in entries:
+    return entries
+
+
+def open_pack(seal_key: SealKey, data: bytes, name: str) -> Iterator[tuple[FrameEntry, OpenFrame]]:
+    """Every frame of a whole pack beside its footer entry; FormatBroken where walk, footer and content disagree."""
+    for entry in read_index(seal_key, data, name):
         place = entry.place
         stored = data[place.offset : place.offset + place.length]
         opened = open_frame(seal_key, stored, frame_name(name, place))
@@ -202,6 +206,10 @@ def _entry(node_hash: str, opening: bytes) -> NodeEntry:
     if not _is_hash(node_hash) or len(opening) != opening_bytes:
         raise ValueError("a node entry needs 64 lower-case hex digits and an opening of 32 bytes")
     return NodeEntry(node_hash, opening)
+
+
+def _listed(record: tuple[bytes, bytes]) -> NodeEntry:
+    return NodeEntry(record[0].hex(), record[1])
 
 
 def _encode_footer(frames: Sequence[FrameEntry]) -> bytes:
@@ -230,7 +238,7 @@ def _decode_footer(plain: bytes, frames_end: int, name: str) -> tuple[FrameEntry
     records = list(_FRAME.iter_unpack(plain[_LENGTH.size : nodes_start]))
     if len(plain) != nodes_start + _NODE.size * sum(record[5] for record in records):
         raise FormatBroken(name, "node counts do not fit")
-    nodes = (NodeEntry(node.hex(), opening) for node, opening in _NODE.iter_unpack(plain[nodes_start:]))
+    nodes = map(_listed, _NODE.iter_unpack(plain[nodes_start:]))
     at = len(_MAGIC)
     entries = []
     for offset, length, digest, raw_bytes, conversation, node_count in records:
@@ -238,9 +246,7 @@ def _decode_footer(plain: bytes, frames_end: int, name: str) -> tuple[FrameEntry
         if offset != at + _LENGTH.size or not 1 <= node_count <= raw_bytes <= raw_bytes_allowed(node_count):
             raise FormatBroken(name, f"the record of the frame at {offset} cannot be true")
         at = offset + length
-        entries.append(
-            FrameEntry(place, raw_bytes, conversation, tuple(next(nodes) for _ in range(node_count)))
-        )
+        entries.append(FrameEntry(place, raw_bytes, conversation, tuple(islice(nodes, node_count))))
     if at != frames_end:
         raise FormatBroken(name, "its frames do not fill the pack")
     return tuple(entries)

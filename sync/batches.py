@@ -4,12 +4,13 @@ Order of writes: packs as they fill, then the manifest, then the commit. A kill 
 only objects that nobody names (gc removes them); the outbox still lists every node.
 """
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from secrets import token_bytes
 from types import TracebackType
-from typing import Self
+from typing import NamedTuple, Self
 
 from crypto import leaves
 from crypto.errors import TapesError
@@ -17,13 +18,14 @@ from crypto.sealing import SealKey
 from store.canonical import canonical
 from store.commits import Leaf, ObjectRef
 from store.facts import without_words
-from store.frames import cut_frames
+from store.frames import cut_frames, raw_length
+from store.frames_ahead import FramesAhead
 from store.limits import frame_raw_bytes_max
 from store.local import LocalFacts, LocalStore
 from store.manifest_schema import NodePlace, Row, rows_table
 from store.manifests import LeafOpening, seal_manifest
-from store.node_parse import node_from_bytes
-from store.packs import FramePlace, PackWriter, open_pack
+from store.outgoing import FrameJob, OutgoingFrame
+from store.packs import FramePlace, Pack, PackWriter, read_index
 from sync.client import Client
 from sync.pack_line import Job, PackLine
 from sync.pull import known_k_tag, leaf_of
@@ -33,11 +35,18 @@ _page_nodes = 256  # nodes read with one query
 _NO_CHECKPOINT = canonical(None)
 
 
-@dataclass(slots=True)
-class _Placed:
+class _Coming(NamedTuple):
+    """A frame being made, and the nodes in it."""
+
+    conversation: bytes
+    nodes: list[LocalFacts]
+    raw_bytes: int
+
+
+class _Placed(NamedTuple):
     """A frame in the open pack, until the pack's name is known."""
 
-    conversation: str
+    conversation: bytes
     nodes: list[LocalFacts]
     openings: list[bytes]
     frame: FramePlace
@@ -56,16 +65,20 @@ class Batch:
 
 
 class BatchWriter:
-    """Fills one batch; use it in a `with`. Memory: the open pack, those on their way, and the rows."""
+    """Fills one batch; use it in a `with`. Memory: the frames being made, the open pack, those on their way, and the rows."""
 
-    def __init__(self, client: Client, local: LocalStore, key: SealKey, base: int) -> None:
+    def __init__(
+        self, client: Client, local: LocalStore, key: SealKey, base: int, frames: FramesAhead
+    ) -> None:
         self._client = client
         self._local = local
         self.batch = Batch(key, base)
+        self._frames = frames
+        self._coming: deque[_Coming] = deque()
         self._line = PackLine()
         self._pack = PackWriter(key)
         self._placed: list[_Placed] = []
-        self._verified: set[str] = set()  # of the open pack
+        self._withheld: list[Row] = []
 
     def __enter__(self) -> Self:
         return self
@@ -73,13 +86,23 @@ class BatchWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if error is not None:
+            self._frames.drop()  # what it was asked is nobody's any more
         self._line.__exit__(kind, error, trace)
 
     def add(self, conversation: str, nodes: Sequence[LocalFacts]) -> None:
         """Add nodes of one conversation, in order; uploads whatever fills up."""
-        waiting = iter(nodes)
+        waiting, conversation_id = iter(nodes), bytes.fromhex(conversation)
+        self.batch.commitments.setdefault(
+            conversation_id, []
+        )  # leaves stand in this order, whatever is done first
         for run in cut_frames(self._stored(nodes)):
-            self._add_frame(conversation, list(islice(waiting, len(run))), [data for _, data in run])
+            framed = list(islice(waiting, len(run)))
+            hashes, stored = zip(*run, strict=True)
+            verified = [node.facts.hash_version is not None for node in framed]
+            self._coming.append(_Coming(conversation_id, framed, raw_length(stored)))
+            self._frames.take(self.batch.key, FrameJob(conversation_id, hashes, verified, stored))
+            self._place(self._frames.made())
 
     def withhold(self, conversation: str, nodes: Sequence[LocalFacts]) -> None:
         """Add nodes of one conversation, in order, as metadata only: their bytes are not even read."""
@@ -89,13 +112,17 @@ class BatchWriter:
             opening = token_bytes(leaves.opening_bytes)
             committed.append(leaves.withheld_commitment(opening, bytes.fromhex(node.facts.hash)))
             facts = without_words(node.facts)
-            self.batch.rows.append(Row(facts, conversation_id, node.stored_bytes, opening=opening))
+            self._withheld.append(Row(facts, conversation_id, node.stored_bytes, opening=opening))
 
     def finish(self) -> Batch:
         """Upload what is left; the batch then lacks only its manifest."""
+        self._place(self._frames.made(to_the_end=True))
         refs = self._line.finish(self._pack_job() if self._placed else None)
         self.batch.objects.extend(refs)
         self.batch.stored_bytes += sum(ref.bytes for ref in refs)
+        self.batch.rows += (
+            self._withheld
+        )  # last: how soon frames were done must not show in the order of rows
         return self.batch
 
     def _stored(self, nodes: Sequence[LocalFacts]) -> Iterator[tuple[str, bytes]]:
@@ -109,44 +136,42 @@ class BatchWriter:
                     )
                 yield node.facts.hash, data
 
-    def _add_frame(self, conversation: str, nodes: list[LocalFacts], datas: list[bytes]) -> None:
-        if not self._pack.takes(datas):
-            self._line.take(self._pack_job())
-        openings = [token_bytes(leaves.opening_bytes) for _ in nodes]
-        triples = [(n.facts.hash, d, o) for n, d, o in zip(nodes, datas, openings, strict=True)]
-        conversation_id = bytes.fromhex(conversation)
-        frame = self._pack.add_frame(conversation_id, triples)
-        self._verified.update(n.facts.hash for n in nodes if n.facts.hash_version is not None)
-        self._placed.append(_Placed(conversation, nodes, openings, frame))
-        committed = self.batch.commitments.setdefault(conversation_id, [])
-        committed.extend(leaves.node_commitment(o, bytes.fromhex(h), d) for h, d, o in triples)
+    def _place(self, made: Iterator[OutgoingFrame]) -> None:
+        """Put frames into packs, in the order they were asked for."""
+        for frame in made:
+            conversation, nodes, raw_bytes = self._coming.popleft()
+            if not self._pack.takes(raw_bytes, len(nodes)):
+                self._line.take(self._pack_job())
+            openings, commitments = _digests(frame.openings), _digests(frame.commitments)
+            entries = [(node.facts.hash, opening) for node, opening in zip(nodes, openings, strict=True)]
+            place = self._pack.add_frame(conversation, raw_bytes, entries, frame.sealed)
+            if place.sha256 != frame.sha256:
+                raise TapesError("a frame is not what was sealed", hint="nothing was committed; report a bug")
+            self._placed.append(_Placed(conversation, nodes, openings, place))
+            self.batch.commitments[conversation] += commitments
 
     def _pack_job(self) -> Job:
         """Close the open pack, note where its nodes lie, and begin another; what is left to do with it."""
-        pack, verified = self._pack.finish(), frozenset(self._verified)
+        pack = self._pack.finish()
         pack_id = bytes.fromhex(pack.sha256)
-        for placed in self._placed:
-            conversation = bytes.fromhex(placed.conversation)
-            for index, (node, opening) in enumerate(zip(placed.nodes, placed.openings, strict=True)):
-                place = NodePlace(pack_id, placed.frame, index, opening)
-                self.batch.rows.append(Row(node.facts, conversation, node.stored_bytes, place))
-        self._pack, self._placed, self._verified = PackWriter(self.batch.key), [], set()
-        return lambda: self._send(pack.data, pack.sha256, verified)
+        for conversation, nodes, openings, frame in self._placed:
+            self.batch.rows += [
+                Row(node.facts, conversation, node.stored_bytes, NodePlace(pack_id, frame, index, opening))
+                for index, (node, opening) in enumerate(zip(nodes, openings, strict=True))
+            ]
+        self._pack, self._placed = PackWriter(self.batch.key), []
+        return lambda: self._send(pack)
 
-    def _send(self, data: bytes, digest: str, verified: frozenset[str]) -> ObjectRef:
-        self._read_back(data, digest, verified)
-        return upload(self._client, "pack", self.batch.base, data)
+    def _send(self, pack: Pack) -> ObjectRef:
+        """Its frames were opened and re-hashed when they were made; that it holds just them is seen once more."""
+        if read_index(self.batch.key, pack.data, f"outgoing pack {pack.sha256[:16]}") != pack.frames:
+            raise TapesError("a pack does not read back", hint="nothing was committed; report a bug")
+        return upload(self._client, "pack", self.batch.base, pack.data)
 
-    def _read_back(self, data: bytes, digest: str, verified: frozenset[str]) -> None:
-        """What will be sent is opened and re-hashed once: a fault in memory or in our own code must not reach the team."""
-        for entry, opened in open_pack(self.batch.key, data, f"outgoing pack {digest[:16]}"):
-            for listed, stored in zip(entry.nodes, opened.nodes, strict=True):
-                read = node_from_bytes(stored, listed.hash)
-                if (read.hash, read.verified) != (listed.hash, listed.hash in verified):
-                    raise TapesError(
-                        f"node {listed.hash} does not read back from its pack",
-                        hint="nothing was committed; report a bug",
-                    )
+
+def _digests(joined: bytes) -> list[bytes]:
+    size = leaves.opening_bytes
+    return [joined[at : at + size] for at in range(0, len(joined), size)]
 
 
 def _pages(nodes: Sequence[LocalFacts]) -> Iterator[list[LocalFacts]]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from crypto.errors import VerificationFailed
 from crypto.sealing import SealKey
 from store import events
+from store.frames_ahead import FramesAhead
 from store.local import LocalFacts, LocalStore
 from sync.client import Client
 from sync.drafts import Content, DraftContext, draft
@@ -64,20 +65,22 @@ class Pusher:
     outbox: Outbox
     report: PushReport = field(default_factory=PushReport)
     progress: PushProgress | None = None
+    frames: FramesAhead = field(default_factory=FramesAhead)
     _walked: int = 0
     _to_walk: int | None = None
 
     def push(self) -> PushReport:
         """Push everything each space lacks."""
         change = self.local.last_change()
-        for kind in ("team", "private"):
-            space = self._space(kind)
-            if space is None:
-                continue
-            for run in self._runs(kind, space):
-                self._begin_telling()
-                self._commit(run, space)
-            self.outbox.complete(kind, space, change)
+        with self.frames:
+            for kind in ("team", "private"):
+                space = self._space(kind)
+                if space is None:
+                    continue
+                for run in self._runs(kind, space):
+                    self._begin_telling()
+                    self._commit(run, space)
+                self.outbox.complete(kind, space, change)
         return self.report
 
     def plan(self) -> list[PlannedConversation]:
@@ -179,7 +182,8 @@ class Pusher:
         from sync.batches import BatchWriter  # noqa: PLC0415 - as above
 
         key = self.client.keychain.newest(self.client.roster, space)
-        with BatchWriter(self.client, self.local, key, max(0, self.client.log.next_seq - 1)) as writer:
+        base = max(0, self.client.log.next_seq - 1)
+        with BatchWriter(self.client, self.local, key, base, self.frames) as writer:
             for outgoing, nodes in run:
                 put = writer.add if outgoing.content == "full" else writer.withhold
                 put(outgoing.conversation, nodes)

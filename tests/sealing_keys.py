@@ -1,14 +1,16 @@
 """Fixed keys and small real nodes for the tests of stored formats."""
 
+from collections.abc import Sequence
 from hashlib import sha256
 
 from crypto.leaves import batch_root, leaf_tag, node_commitment
 from crypto.sealing import SealKey
 from store.facts import facts_of
+from store.frames import raw_length, seal_frame
 from store.manifest_schema import NodePlace, Row
 from store.manifests import LeafOpening
 from store.nodes import Cost, Node, Source, Usage, node_to_bytes
-from store.packs import FrameEntry, Pack, PackWriter
+from store.packs import FrameEntry, FramePlace, Pack, PackWriter
 
 
 def digest(word: str) -> bytes:
@@ -55,11 +57,22 @@ def opening_of(node: Node) -> bytes:
     return digest(f"opening of {node.hash}")
 
 
+def add_nodes(
+    writer: PackWriter, talk: str, nodes: Sequence[tuple[str, bytes, bytes]], key: SealKey = TEAM_KEY
+) -> FramePlace:
+    """Seal (node hash, stored bytes, opening) of one conversation as a pack's next frame."""
+    stored = [data for _, data, _ in nodes]
+    sealed = seal_frame(key, digest(talk), stored)
+    entries = [(node_hash, opening) for node_hash, _, opening in nodes]
+    return writer.add_frame(digest(talk), raw_length(stored), entries, sealed)
+
+
 def pack_turns(talks: dict[str, list[Node]], seal_key: SealKey = TEAM_KEY) -> Pack:
     """One pack with one frame for each conversation."""
     writer = PackWriter(seal_key)
     for talk, turns in talks.items():
-        writer.add_frame(digest(talk), [(turn.hash, node_to_bytes(turn), opening_of(turn)) for turn in turns])
+        nodes = [(turn.hash, node_to_bytes(turn), opening_of(turn)) for turn in turns]
+        add_nodes(writer, talk, nodes, seal_key)
     return writer.finish()
 
 

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from crypto.errors import FormatBroken
 from store.limits import node_bytes_max
-from store.node_parse import node_depth_max, node_from_bytes
+from store.node_parse import node_depth_max, node_from_bytes, reads_as
 from store.nodes import Node, node_to_bytes, node_to_dict
-from tests.node_strategies import nodes, turn
+from tests.node_strategies import any_numbers, json_values, nodes, turn
 
 
 def _bytes(**changes: Any) -> bytes:
@@ -32,6 +32,51 @@ def test_the_exact_way_reads_what_the_strict_one_does(node: Node) -> None:
     spaced = json.dumps(json.loads(node_to_bytes(node))).encode()
 
     assert node_from_bytes(spaced, "x") == node_from_bytes(node_to_bytes(node), "x")
+
+
+_SOME_JSON = json_values(
+    any_numbers, st.sampled_from(["usd_micro", "source", "harness", "raw", "output", "extra", "table"])
+)
+
+
+def _verdict(data: bytes) -> tuple[str, bool] | None:
+    try:
+        node = node_from_bytes(data, "x")
+    except FormatBroken:
+        return None
+    return node.hash, node.verified
+
+
+@given(
+    nodes(),
+    st.dictionaries(
+        st.sampled_from(
+            [
+                "hash",
+                "hash_version",
+                "parent_hash",
+                "bucket",
+                "usage",
+                "cost",
+                "source",
+                "project",
+                "created_at",
+            ]
+        ),
+        _SOME_JSON,
+        max_size=2,
+    ),
+)
+def test_a_look_says_of_a_node_what_reading_it_does(node: Node, changes: dict[str, Any]) -> None:
+    """Without making it: the same hash and verdict, and the same bytes refused, whatever stands in whichever field."""
+    data = json.dumps({**node_to_dict(node), **changes}, separators=(",", ":")).encode()
+    expected = _verdict(data)
+
+    if expected is None:
+        with pytest.raises(FormatBroken):
+            reads_as(data, "x")
+    else:
+        assert expected == reads_as(data, "x")
 
 
 def test_a_hash_that_fits_no_era_is_kept_unverified() -> None:

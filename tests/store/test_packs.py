@@ -1,6 +1,5 @@
 """Packs: placed, indexed and hashed; checkable without a key, and no footer is believed against the bytes."""
 
-import dataclasses
 import json
 import random
 import struct
@@ -17,7 +16,7 @@ from crypto.errors import FormatBroken, SealBroken
 from crypto.sealing import Kind, open_sealed, seal
 from store import packs
 from store.facts import facts_of
-from store.frames import cut_frames, seal_frame
+from store.frames import cut_frames, raw_length, seal_frame
 from store.limits import pack_bytes_max
 from store.manifest_schema import NodePlace, Row, rows_table
 from store.manifests import open_manifest, seal_manifest
@@ -38,6 +37,7 @@ from tests.sealing_keys import (
     MEMBER,
     OTHER_KEYS,
     TEAM_KEY,
+    add_nodes,
     digest,
     leaf_openings,
     make_turn,
@@ -56,7 +56,7 @@ def one_node_pack(*contents: bytes) -> packs.Pack:
     """A pack with a frame for each content, so that equal lengths give equal frames in size."""
     writer = PackWriter(TEAM_KEY)
     for number, content in enumerate(contents):
-        writer.add_frame(digest("talk"), [(digest(str(number)).hex(), content, digest(f"opening {number}"))])
+        add_nodes(writer, "talk", [(digest(str(number)).hex(), content, digest(f"opening {number}"))])
     return writer.finish()
 
 
@@ -80,8 +80,9 @@ def test_what_is_packed_is_found_again(frames: list[list[bytes]]) -> None:
     """Frames, hashes, openings and conversations come back, by walk, by footer and by range read alike."""
     writer = PackWriter(TEAM_KEY)
     places = [
-        writer.add_frame(
-            digest(f"talk {number}"),
+        add_nodes(
+            writer,
+            f"talk {number}",
             [
                 (digest(f"{number}.{i}").hex(), node, digest(f"opening {number}.{i}"))
                 for i, node in enumerate(nodes)
@@ -209,11 +210,11 @@ def open_footer(pack: packs.Pack) -> bytes:
 
 def _changed(**changes: Any) -> bytes:
     first, *rest = PACK.frames
-    return packs._encode_footer([dataclasses.replace(first, **changes), *rest])
+    return packs._encode_footer([first._replace(**changes), *rest])
 
 
 def _moved(**changes: Any) -> bytes:
-    return _changed(place=dataclasses.replace(PACK.frames[0].place, **changes))
+    return _changed(place=PACK.frames[0].place._replace(**changes))
 
 
 FALSE_FOOTERS = {
@@ -293,7 +294,7 @@ def test_an_oversized_pack_is_refused_before_it_is_hashed() -> None:
 def test_hashes_and_openings_have_one_length(node_hash: str, opening: bytes) -> None:
     """A wrong length is refused, not padded into a readable, wrong footer."""
     with pytest.raises(ValueError, match="64 lower-case hex"):
-        PackWriter(TEAM_KEY).add_frame(digest("talk"), [(node_hash, b"node", opening)])
+        add_nodes(PackWriter(TEAM_KEY), "talk", [(node_hash, b"node", opening)])
 
 
 @settings(max_examples=25)
@@ -305,9 +306,9 @@ def test_a_pack_that_takes_a_frame_never_outgrows_its_limit(sizes: list[int], di
         smaller.setattr(packs, "pack_bytes_target", 6_000)
         writer = PackWriter(TEAM_KEY)
         nodes = (dice.randbytes(size) for size in sizes)
-        for node in takewhile(lambda node: writer.takes([node]), nodes):
+        for node in takewhile(lambda node: writer.takes(raw_length([node]), 1), nodes):
             assert writer.size < 6_000
-            writer.add_frame(digest("talk"), [(digest("node").hex(), node, digest("opening"))])
+            add_nodes(writer, "talk", [(digest("node").hex(), node, digest("opening"))])
 
         assert len(writer.finish().data) <= 12_000
 
@@ -317,9 +318,9 @@ def test_a_full_pack_refuses_another_frame() -> None:
     with pytest.MonkeyPatch.context() as smaller:
         smaller.setattr(packs, "pack_bytes_target", 100)
         writer = PackWriter(TEAM_KEY)
-        writer.add_frame(digest("talk"), [(digest("node").hex(), b"node", digest("opening"))])
+        add_nodes(writer, "talk", [(digest("node").hex(), b"node", digest("opening"))])
         with pytest.raises(ValueError, match="full"):
-            writer.add_frame(digest("talk"), [(digest("node").hex(), b"node", digest("opening"))])
+            add_nodes(writer, "talk", [(digest("node").hex(), b"node", digest("opening"))])
 
 
 def test_cut_frames_and_packs_fit_together() -> None:
@@ -327,9 +328,7 @@ def test_cut_frames_and_packs_fit_together() -> None:
     turns = [(digest(str(number)).hex(), b'{"n":%d}' % number * 9000) for number in range(40)]
     writer = PackWriter(TEAM_KEY)
     for run in cut_frames(turns):
-        writer.add_frame(
-            digest("talk"), [(node_hash, stored, digest(node_hash)) for node_hash, stored in run]
-        )
+        add_nodes(writer, "talk", [(node_hash, stored, digest(node_hash)) for node_hash, stored in run])
 
     opened = list(open_pack(TEAM_KEY, writer.finish().data, "pack"))
 
