@@ -1,7 +1,6 @@
 """A push splits before any limit of the format, whatever the nodes are like; what follows from the limits is computed here."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from random import Random
@@ -21,7 +20,7 @@ from store.directory import DirectoryStore
 from store.eras import make_node
 from store.facts import NodeFacts, facts_of
 from store.fields import int_json_max
-from store.frames import cut_frames
+from store.frames import cut_frames, raw_length
 from store.limits import (
     MIB,
     commit_bytes_max,
@@ -62,7 +61,7 @@ def cut(pairs: Iterator[tuple[Outgoing, LocalFacts]]) -> list[Run]:
 
 def with_values(values: dict[str, Any], facts: NodeFacts = FACTS) -> NodeFacts:
     """Facts with some of them others."""
-    return replace(facts, **values)
+    return facts._replace(**values)
 
 
 def labelled(size_bytes: int) -> NodeFacts:
@@ -118,7 +117,7 @@ def test_labels_are_counted_as_the_manifest_spells_them() -> None:
 
     assert texts == set(LABELS)
     assert [0, 3, 8, 3] == [
-        label_bytes(replace(bare, project=text)) for text in (None, "abc", "äöü€"[:3] + "ß", "\ud800")
+        label_bytes(bare._replace(project=text)) for text in (None, "abc", "äöü€"[:3] + "ß", "\ud800")
     ]
     assert len(LABELS) * label_bytes_max == label_bytes(labelled(1_000_000))
 
@@ -141,7 +140,7 @@ def test_the_packs_of_a_full_run(node_bytes: int) -> None:
         writer = packs.PackWriter(KEY)
         writer._end, writer._footer_bytes = size + writer._end, footer + writer._footer_bytes
         writer._frames = [None] if size else []  # type: ignore[list-item]
-        if not writer.takes([stored for _, stored in frame]):
+        if not writer.takes(raw_length([stored for _, stored in frame]), len(frame)):
             closed, size, footer = closed + 1, 0, 0
         size += sum(len(stored) for _, stored in frame) + _overhead_bytes_per_node
         footer += 80 + 64 * len(frame)
@@ -181,7 +180,7 @@ def test_the_largest_manifest_of_a_push_is_within_its_limit() -> None:
     place = FramePlace(int(1e7), int(1e6), bytes(32))
 
     def row(number: int) -> Row:
-        facts = replace(FACTS, hash=chance.randbytes(32).hex(), created_us=chance.randrange(10**15))
+        facts = FACTS._replace(hash=chance.randbytes(32).hex(), created_us=chance.randrange(10**15))
         if number < long_rows:
             facts = with_values(
                 {name: chance.randbytes(label_bytes_max // 2).hex() for name in LABELS}, facts
