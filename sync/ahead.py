@@ -8,6 +8,7 @@ from typing import Final, TypeVar
 
 packs_ahead: Final = 3  # of 16 MiB each, as a rule
 manifests_ahead: Final = 8
+manifests_opened_ahead: Final = 1  # some 15 MiB, while one is looked at; more threads are no quicker
 _T = TypeVar("_T")
 _R = TypeVar("_R")
 

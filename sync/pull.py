@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from crypto import leaves
@@ -12,7 +13,7 @@ from store import commits
 from store.canonical import canonical
 from store.commits import Leaf, name_of
 from store.names import object_name
-from sync.ahead import ahead, manifests_ahead
+from sync.ahead import ahead, manifests_ahead, manifests_opened_ahead
 from sync.chains import Chains
 from sync.client import Client
 from sync.leaf_history import TakenLeaf
@@ -274,12 +275,27 @@ def applied_manifests(client: Client) -> "Iterator[tuple[PendingManifest, Manife
     One that is neither here nor in the bucket any more is VerificationFailed, since what is read would pass for all there is; and
     left out once the team gave it up.
     """
-    return _each_applied(client, open_kept)
+    for pending in client.replica.manifests("applied"):
+        found = _unless_given_up(client, partial(open_kept, client, pending))
+        if found is not None:
+            yield pending, found
 
 
 def applied_columns(client: Client, columns: Sequence[str]) -> "Iterator[tuple[PendingManifest, Table]]":
     """As `applied_manifests`, but only some columns of each: they were judged when they were taken in."""
-    return _each_applied(client, lambda client, pending: open_kept_columns(client, pending, columns))
+    from store.manifests import open_columns  # noqa: PLC0415 - as above
+
+    def opened(kept: tuple[PendingManifest, SealKey, str]) -> "Table":
+        pending, key, name = kept
+        return open_columns(key, client.cache.whole(pending.ref), columns, name)
+
+    # Their keys are looked up in this thread, which is the only one that may ask the replica.
+    kept = ((pending, *_key_of(client, pending)) for pending in client.replica.manifests("applied"))
+    with ahead(opened, kept, manifests_opened_ahead) as coming:
+        for (pending, *_), taken in coming:
+            found = _unless_given_up(client, taken)
+            if found is not None:
+                yield pending, found
 
 
 def open_kept(client: Client, pending: PendingManifest) -> "Manifest":
@@ -298,18 +314,21 @@ def open_kept_columns(client: Client, pending: PendingManifest, columns: Sequenc
 
 
 def _kept(client: Client, pending: PendingManifest) -> tuple[SealKey, bytes, str]:
+    key, name = _key_of(client, pending)
+    return key, client.cache.whole(pending.ref), name
+
+
+def _key_of(client: Client, pending: PendingManifest) -> tuple[SealKey, str]:
+    """What opens a manifest, and what it is called."""
     key = client.keychain.at(client.roster, pending.space, pending.epoch)
-    return key, client.cache.whole(pending.ref), object_name("manifest", pending.ref.base, pending.ref.sha256)
+    return key, object_name("manifest", pending.ref.base, pending.ref.sha256)
 
 
-def _each_applied(
-    client: Client, opened: Callable[[Client, PendingManifest], _Opened]
-) -> Iterator[tuple[PendingManifest, _Opened]]:
-    for pending in client.replica.manifests("applied"):
-        try:
-            found = opened(client, pending)
-        except VerificationFailed as broken:
-            if broken.obj not in client.roster.given_up:
-                raise
-            continue
-        yield pending, found
+def _unless_given_up(client: Client, opened: Callable[[], _Opened]) -> _Opened | None:
+    """What was opened; None where that cannot be had, and the team gave it up."""
+    try:
+        return opened()
+    except VerificationFailed as broken:
+        if broken.obj not in client.roster.given_up:
+            raise
+        return None
