@@ -118,7 +118,7 @@ class Screen:
         typed = Window(BufferControl(self._buffer, input_processors=[BeforeInput("> ")]), height=1)
         listed = Window(
             FormattedTextControl(
-                lambda: rows(self._found, self._cursor, self._marked),
+                lambda: rows(self._found, self._cursor, self._marked, get_app().output.get_size().columns),
                 get_cursor_position=lambda: Point(0, self._cursor),
                 show_cursor=False,
             ),

@@ -11,25 +11,32 @@ from tapes.render import figures
 from tapes.render.safe import safe_line
 from tapes.render.session_list import shown_of
 
-HELP: Final = "Tab marks · Enter prints ids · ↑↓ PgUp PgDn move · Esc leaves"
+HELP: Final = "Enter prints ids · Tab marks · Esc leaves · ↑↓ PgUp PgDn move"
+narrow_columns: Final = 60  # on narrower lists a day and a title are what there is room for
 _project_columns: Final = 14
+_month_at, _day_end = 5, 10  # in 2026-02-14 09:30
 
 
-def rows(found: tuple[Found, ...], cursor: int, marked: Collection[str]) -> StyleAndTextTuples:
-    """One line each. Signs, not only colours, say where the cursor is and what is marked."""
+def rows(found: tuple[Found, ...], cursor: int, marked: Collection[str], columns: int) -> StyleAndTextTuples:
+    """One line each, for a screen of so many columns. Signs, not only colours, say where the cursor is and what is marked."""
     lines: StyleAndTextTuples = []
     for number, one in enumerate(found):
         here = number == cursor
         mark = "*" if one.session.id in marked else " "
-        lines.append(("class:cursor" if here else "", f"{'>' if here else ' '}{mark} {_label(one)}\n"))
+        lines.append(
+            ("class:cursor" if here else "", f"{'>' if here else ' '}{mark} {_label(one, columns)}\n")
+        )
     return lines
 
 
-def _label(one: Found) -> str:
+def _label(one: Found, columns: int) -> str:
+    ended = figures.moment(one.session.ended_at)
     project = set_cell_size(safe_line(one.session.project or "-"), _project_columns)
     title = safe_line(one.title or "(no prompt)")
     matches = f"{one.matches:>4}x " if one.matches else ""
-    return f"{figures.moment(one.session.ended_at)} {project} {matches}{title}"
+    if columns < narrow_columns:
+        return f"{ended[_month_at:_day_end]} {matches}{title}"
+    return f"{ended} {project} {matches}{title}"
 
 
 def preview(one: Found | None, names: Mapping[str, str]) -> StyleAndTextTuples:

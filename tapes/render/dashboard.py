@@ -17,6 +17,7 @@ from tapes.render.safe import safe_line
 from tapes.render.tables import Column, terminal_table
 
 _SPARKS: Final = "▁▂▃▄▅▆▇█"
+_NO_SPARK: Final = "·"
 _bar_columns: Final = 24
 _spark_columns: Final = 60
 _groups_shown_max: Final = 10
@@ -50,10 +51,11 @@ def terminal_stats(found: TeamStats, names: Mapping[str, str], width: int) -> It
     yield Text(_heading(found), style="bold")
     tiles = [Panel(Text(f"{value}\n{was}"), title=title) for title, value, was in _tiles(found)]
     yield Columns(tiles, equal=True)
-    yield Text(f"output tokens  {_sparkline([day.use.tokens.output for day in found.days])}")
+    yield from _activity([day.use.tokens.output for day in found.days], width)
     for title, groups in _groups(found, names):
         yield Text(f"\n{title}", style="bold")
         yield terminal_table(_GROUP_COLUMNS, list(_bars(groups)), width)
+    yield Text()
     yield from map(Text, _notes(found))
 
 
@@ -134,7 +136,10 @@ def _facts(period: PeriodStats) -> Iterator[tuple[str, str]]:
     yield "tokens", figures.count(sum(tokens))
     yield "cache hits", _percent(use.cache_hit_permille)
     yield "tool failures", _percent(use.tool_failure_permille)
-    yield "members", str(period.members)
+    yield (
+        "members",
+        str(period.members) if period.members or not use.turns else "-",
+    )  # nobody is one before a team
 
 
 def _groups(found: TeamStats, names: Mapping[str, str]) -> Iterator[tuple[str, list[GroupUse]]]:
@@ -188,12 +193,19 @@ def _nothing(found: TeamStats) -> str:
     return f"No session ended in these days; the last one before them did on {found.earlier_day}{wider}"
 
 
-def _sparkline(values: Sequence[int]) -> str:
-    """Oldest first; more values than signs are summed in runs of equal length."""
-    run = -(-len(values) // _spark_columns)
+def _activity(values: Sequence[int], width: int) -> Iterator[Text]:
+    """What models wrote each day, as wide as there is room for."""
+    places = max(1, min(_spark_columns, width))
+    run = -(-len(values) // places)
+    yield Text("output tokens" + (f", {run} days a sign" if run > 1 else ""), style="dim")
+    yield Text(_sparkline(values, run), no_wrap=True)
+
+
+def _sparkline(values: Sequence[int], run: int) -> str:
+    """Oldest first, the sums of `run` values each. A day with little stands out from one with nothing."""
     sums = [sum(values[start : start + run]) for start in range(0, len(values), run)]
-    most = max(sums, default=0)
-    return "".join(_SPARKS[value * (len(_SPARKS) - 1) // most] if most else _SPARKS[0] for value in sums)
+    most, steps = max(sums, default=0), len(_SPARKS) - 1
+    return "".join(_SPARKS[-(-value * steps // most)] if value else _NO_SPARK for value in sums)
 
 
 def _percent(permille: int | None) -> str:

@@ -40,7 +40,7 @@ def terminal_results(answer: Answer, asked: Asked) -> Iterator[RenderableType]:
         if found.session.id != above:
             if above:
                 yield Text()
-            yield _heading(found, asked)
+            yield from _heading(found, asked)
         above = found.session.id
         for hit in found.hits:
             yield _hit(hit)
@@ -96,10 +96,11 @@ def _amount(answer: Answer, asked: Asked) -> str:
     return f"{many}, {turns}" if asked.chosen.text else many
 
 
-def _heading(found: Found, asked: Asked) -> Text:
+def _heading(found: Found, asked: Asked) -> Iterator[Text]:
+    """What it is called, cut where the screen ends, and below what it is."""
     session = found.session
-    line = Text(figures.short_id(session.id), style="bold")
-    line.append(f"  {safe_line(found.title or '(no prompt)')}", style="bold")
+    title = f"{figures.short_id(session.id)}  {safe_line(found.title or '(no prompt)')}"
+    yield Text(title, style="bold", no_wrap=True, overflow="ellipsis")
     details = [
         figures.moment(session.started_at, asked.clock.zone),
         session.project or "",
@@ -107,7 +108,7 @@ def _heading(found: Found, asked: Asked) -> Text:
         figures.money(session.cost_usd_micro, session.unpriced_turns),
         _who(found, asked.names),
     ]
-    return line.append("  " + " · ".join(safe_line(part) for part in details if part), style="dim not bold")
+    yield Text("     " + " · ".join(safe_line(part) for part in details if part), style="dim")
 
 
 def _hit(hit: Hit) -> Text:

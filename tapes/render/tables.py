@@ -52,12 +52,12 @@ def terminal_table(columns: Sequence[Column], rows: Sequence[Sequence[str]], wid
 def plain_lines(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> Iterator[str]:
     """One line per row, cells aligned by two spaces, no heading: every line begins with its id."""
     clean = [[safe_line(cell) or "-" for cell in row] for row in rows]
-    widths = [max((len(row[number]) for row in clean), default=0) for number in range(len(columns))]
+    widths = [max((cell_len(row[number]) for row in clean), default=0) for number in range(len(columns))]
     for row in clean:
-        cells = [
-            cell.rjust(width) if column.right else cell.ljust(width)
-            for cell, width, column in zip(row, widths, columns, strict=True)
-        ]
+        cells = []
+        for cell, width, column in zip(row, widths, columns, strict=True):
+            blanks = " " * (width - cell_len(cell))  # a Chinese character takes two places, one of len()
+            cells.append(blanks + cell if column.right else cell + blanks)
         yield "  ".join(cells).rstrip()
 
 

@@ -112,6 +112,7 @@ def test_it_fits_small_and_wide_screens_and_a_drag(ada: Person) -> None:
     assert "│" not in small
     assert "────" not in wide
     assert max(map(len, tiny.splitlines())) <= 40
+    assert "Make the tail" in tiny.splitlines()[2]
 
 
 @needs_tmux

@@ -291,6 +291,14 @@ def test_piped_lines_begin_with_the_id_and_are_one_per_row(rows: list[tuple[str,
     assert [row[0] for row in rows] == [line.split(" ")[0] for line in lines]
 
 
+def test_piped_cells_stand_below_each_other_in_any_script() -> None:
+    """A Chinese character takes two places on a screen, and a pipe's lines are looked at too."""
+    first, second = plain_lines(_COLUMNS, [("1", "灯台", "x", "9"), ("2", "lamp", "x", "9")])
+
+    assert first.index("x") + 2 == second.index("x")
+    assert cell_len(first) == cell_len(second)
+
+
 def test_a_transcript_says_which_time_it_is() -> None:
     """The beginning is shown with the offset of that day, so that what is pasted elsewhere stays true."""
     shown = figures.stated_moment("2026-02-14T09:30:00Z")

@@ -81,6 +81,9 @@ def test_a_terminal_gets_tiles_that_fit(columns: int, ada: Person) -> None:
     lines = done.out.replace("\r", "").splitlines()
     assert any("cache hits" in line for line in lines)
     assert max(map(len, lines)) <= columns
+    [sparks] = [line for line in lines if "····" in line]  # days without anything
+    assert "█" in sparks  # the highest
+    assert f"{-(-3660 // min(60, columns))} days a sign" in done.out
 
 
 @pytest.mark.parametrize(
