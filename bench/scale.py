@@ -1,8 +1,9 @@
 """How everything grows: import, push, a new member's pull, its first session, all bytes, verify, and syncs with nothing to do.
 
-    python -m bench.scale [--nodes 20000 100000] [--s3] [--rounds 5] [--work FOLDER]
+    python -m bench.scale [--nodes 20000 100000] [--s3] [--rounds 5] [--work FOLDER] [--cloud] [--logs FOLDER]
     python -m bench.scale --table                      of the newest run of each size in bench/out/scale.jsonl
 
+With --cloud the phases are those of one device that keeps nothing. --logs has one folder of bench/claude_mix.py for each size.
 Each phase is the real command in a process of its own (bench/measured.py), over bench/mix.py written as Claude Code logs. The
 bucket is a folder, or LocalStack's S3. Short phases run several rounds: the median counts, least and most are kept. The last
 column is the log-log slope from the smallest size to the largest: 1 is linear, 0 is not growing.
@@ -116,6 +117,20 @@ def _owner(bench: Bench, logs: Path) -> None:
     _join(bench, "cleo")
 
 
+def _keeper_of_nothing(bench: Bench, logs: Path) -> None:
+    _found(bench, "ana")
+    bench.tapes("ana", "storage", "configure", "--bucket", bench.bucket)
+    bench.tapes("ana", "config", "set", "default-visibility", "team")
+    bench.tapes("ana", "team", "create", "Scale")
+    bench.tapes("ana", "storage", "set-provider", "cloud")
+    bench.phase("import claude", "ana", "import", "claude", str(logs))
+    bench.keep("home after import", _sizes(bench.work / "ana"))
+    bench.phase("import, nothing new", "ana", "import", "claude", str(logs))
+    bench.phase("sessions", "ana", "sessions", rounds=bench.rounds)
+    shown = json.loads(bench.tapes("ana", "sessions", "--json"))["sessions"]
+    bench.phase("show", "ana", "show", shown[0]["id"], rounds=bench.rounds)
+
+
 def _join(bench: Bench, who: str, *, measured: bool = False) -> None:
     """The log is verified once a join ends."""
     _found(bench, who)
@@ -171,22 +186,30 @@ def _bucket(work: Path, *, s3: bool) -> Iterator[tuple[str, Mapping[str, str]]]:
 
 
 def _run(nodes: int, work: Path, options: argparse.Namespace) -> None:
-    logs = work / "logs"
-    # A process of its own: what this one holds would count as the least memory of all that it starts.
-    subprocess.run([sys.executable, "-m", "bench.claude_mix", str(logs), str(nodes)], check=True, cwd=HOUSE)
+    logs = options.logs / str(nodes) if options.logs else work / "logs"
+    if not logs.exists():
+        # A process of its own: what this one holds would count as the least memory of all that it starts.
+        made = [sys.executable, "-m", "bench.claude_mix", str(logs), str(nodes)]
+        subprocess.run(made, check=True, cwd=HOUSE)
     common = {
         "nodes": nodes,
-        "store": "s3" if options.s3 else "folder",
+        "store": _store_name(options),
         "at": int(time.time()),
         "cores": os.cpu_count(),
     }
     with _bucket(work, s3=options.s3) as (bucket, environment):
         bench = Bench(work, bucket, environment, options.rounds, common)
-        _owner(bench, logs)
+        (_keeper_of_nothing if options.cloud else _owner)(bench, logs)
         if not options.s3:
             bench.keep("bucket", _sizes(work / "bucket"))
-        shutil.rmtree(logs)
-        _reader(bench)
+        if not options.logs:
+            shutil.rmtree(logs)
+        if not options.cloud:
+            _reader(bench)
+
+
+def _store_name(options: argparse.Namespace) -> str:
+    return ("s3" if options.s3 else "folder") + (", cloud" if options.cloud else "")
 
 
 def _table(store: str) -> None:
@@ -223,6 +246,8 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--nodes", type=int, nargs="+", default=[20_000, 100_000])
     parser.add_argument("--s3", action="store_true")
+    parser.add_argument("--cloud", action="store_true", help="one device with the provider cloud")
+    parser.add_argument("--logs", type=Path, help="a folder with the logs of each size, kept")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--work", type=Path, help="a folder to work in, kept; else a temporary one")
     parser.add_argument("--table", action="store_true")
@@ -233,7 +258,7 @@ def main() -> None:
                 work = (options.work or Path(folder)) / str(nodes)
                 work.mkdir(parents=True)
                 _run(nodes, work, options)
-    _table("s3" if options.s3 else "folder")
+    _table(_store_name(options))
 
 
 if __name__ == "__main__":

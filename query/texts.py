@@ -131,17 +131,17 @@ class Texts:
             return
         client, _, ref = pack_of(self.source, placed[0][1])
         frames = {place.frame for _, place in placed}
-        lacking = [frame for frame in frames if not client.cache.has(frame.sha256.hex())]
+        lacking = [frame for frame in frames if not client.cache.has_frame(frame.sha256.hex())]
         if self._away is None and 2 * sum(frame.length for frame in lacking) > ref.bytes:
             data = client.cache.fetch(ref)
             for frame in lacking:
-                client.cache.keep(frame.sha256.hex(), data[frame.offset : frame.offset + frame.length])
+                client.cache.keep_frame(frame.sha256.hex(), data[frame.offset : frame.offset + frame.length])
 
     def _of_frame(self, placed: _Placed, *, lost: VerificationFailed | None) -> Iterator[tuple[bytes, str]]:
         client, first = self.source.client, placed[0][1]
         if client is None:
             return
-        here = client.cache.has(first.frame.sha256.hex())
+        here = client.cache.has_frame(first.frame.sha256.hex())
         if self.here_only and not here:
             self.elsewhere.update(node_hash for node_hash, _ in placed)
             return

@@ -13,19 +13,20 @@ from sync.shelves import Shelf
 
 
 class ObjectCache:
-    """Objects and single frames, fetched once."""
+    """Objects and single frames, fetched once. Both shelves may be one."""
 
-    def __init__(self, shelf: Shelf, store: BlobStore) -> None:
-        self._shelf = shelf
+    def __init__(self, store: BlobStore, objects: Shelf, frames: Shelf) -> None:
         self._store = store
+        self._objects = objects
+        self._frames = frames
 
     def whole(self, ref: ObjectRef) -> bytes:
         """All bytes of a manifest. VerificationFailed when the bucket lacks it or holds other bytes."""
-        kept = self._read(ref.sha256)
+        kept = self.kept(ref.sha256)
         if kept is not None:
             return kept
         data = self.fetch(ref)
-        self._shelf.write(ref.sha256, data)
+        self._objects.write(ref.sha256, data)
         return data
 
     def fetch(self, ref: ObjectRef) -> bytes:
@@ -41,7 +42,7 @@ class ObjectCache:
 
     def frame(self, pack: ObjectRef, offset: int, length: int, digest: str) -> bytes:
         """One frame of a pack, by range. VerificationFailed when it is not the frame the manifest speaks of."""
-        kept = self._read(digest)
+        kept = _sound(digest, self._frames.read(digest))
         if kept is not None:
             return kept
         name = object_name("pack", pack.base, pack.sha256)
@@ -55,25 +56,33 @@ class ObjectCache:
             raise VerificationFailed(
                 name, f"the frame at byte {offset} is not the one its manifest names", hint=_LOST
             )
-        self._shelf.write(digest, data)
+        self._frames.write(digest, data)
         return data
 
     def keep(self, digest: str, data: bytes) -> None:
-        """Keep an object this device itself made."""
-        self._shelf.write(digest, data)
+        """Keep an object that this device itself made, or had together with others."""
+        self._objects.write(digest, data)
+
+    def keep_frame(self, digest: str, data: bytes) -> None:
+        """Keep a frame that came with its whole pack."""
+        self._frames.write(digest, data)
 
     def kept(self, digest: str) -> bytes | None:
         """An object's bytes if they are here whole; nothing is fetched."""
-        return self._read(digest)
+        return _sound(digest, self._objects.read(digest))
 
     def has(self, digest: str) -> bool:
-        """Whether something of that name is here; its bytes are checked when it is read."""
-        return self._shelf.has(digest)
+        """Whether an object is here; its bytes are checked when it is read."""
+        return self._objects.has(digest)
 
-    def _read(self, digest: str) -> bytes | None:
-        data = self._shelf.read(digest)
-        # Torn by a crash or rotten: as if it were not here.
-        return data if data is not None and sha256(data).hexdigest() == digest else None
+    def has_frame(self, digest: str) -> bool:
+        """Whether a frame is here; its bytes are checked when it is read."""
+        return self._frames.has(digest)
+
+
+def _sound(digest: str, data: bytes | None) -> bytes | None:
+    """None for what a crash tore, or what is rotten: as if it were not here."""
+    return data if data is not None and sha256(data).hexdigest() == digest else None
 
 
 _LOST = "restore the object from a backup or a device that pushed it; `tapes verify` lists all such objects"

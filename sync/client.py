@@ -29,11 +29,15 @@ note_probe_passed = "probe-passed"
 
 @dataclass(frozen=True, slots=True)
 class ClientPaths:
-    """Where a client keeps its files: the replica, the ciphertext cache (None: in memory), evidence against a bucket."""
+    """Where a client keeps its files: the replica, the ciphertext cache (None: in memory), evidence against a bucket.
+
+    `keeps_frames`: whether the cache may hold what was said, too, or manifests only and frames in memory.
+    """
 
     replica: Path
     cache: Path | None
     evidence: Path
+    keeps_frames: bool = True
 
 
 class Client:
@@ -49,7 +53,8 @@ class Client:
         self.log = LogReader(store, self.replica, paths.evidence)
         self.committer = Committer(store, self.replica, self.log, identity)
         self.keychain = Keychain([identity.device])
-        self.cache = ObjectCache(FolderShelf(paths.cache) if paths.cache else MemoryShelf(), store)
+        shelf = FolderShelf(paths.cache) if paths.cache else MemoryShelf()
+        self.cache = ObjectCache(store, shelf, shelf if paths.keeps_frames else MemoryShelf())
         self.segments = SegmentReader(store, self.replica, self.cache, self.log)
         self.log.read_ahead = self.segments.read_ahead
         self._lock = lock or HomeLock(paths.replica.with_suffix(".lock"))

@@ -1,4 +1,4 @@
-"""The cloud provider: straight on the team's bucket. On this device it keeps keys, pins and the log, and nothing of any session.
+"""The cloud provider: straight on the team's bucket. On this device it keeps keys, pins, log and sealed manifests, and no turn.
 
 `put` returns once its nodes are committed: there is no queue, so that closing, or a kill, has nothing to lose but the put under
 way. Of that one, whole commits stand; calling it again puts the rest. What is on its way lives in this process's memory only.
@@ -10,11 +10,14 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Final
 
+import pyarrow as pa
+
 from crypto.errors import PartialFailure, UsageError, VerificationFailed
 from store.nodes import Node
 from sync.bucket_nodes import BucketNodes
 from sync.client import Client
 from sync.hybrid import HybridProvider
+from sync.node_index import NodeAt
 from sync.outbox import ContentOf, Visibility
 from sync.providers import ProgressSeen, SyncReport, SyncStatus
 from sync.push import space_of
@@ -79,6 +82,8 @@ class CloudProvider:
         # Without a team there is nowhere to put anything: KeyNeeded before hours of logs are read.
         self._client.require_membership()
         self._nodes.look()
+        self._beneath.lost.clear()
+        self._client.replica.spare_memory()
         store = StagingStore(self._beneath, lambda _: self._commit(intake, progress), self._batch_bytes)
         intake = Intake(store)
         try:
@@ -153,17 +158,18 @@ class CloudProvider:
         self._require_content(intake.store)
         report = self._over(intake.store).sync(progress=progress)
         intake.store.let_go()
+        pa.default_memory_pool().release_unused()  # else what a manifest took stays taken until the next one
         intake.pushed_nodes += report.pushed_nodes
         intake.commits += report.pushed_commits
         intake.skipped = report.skipped
         intake.notices += [notice for notice in report.notices if notice not in intake.notices]
         # What others wrote or the bucket lost stops no push: else one missing object would end every import at its first commit.
-        named = {broken.obj for broken in intake.broken}
-        intake.broken += [broken for broken in report.broken if broken.obj not in named]
+        broken = {each.obj: each for each in (*intake.broken, *report.broken, *self._beneath.lost)}
+        intake.broken = list(broken.values())
 
     def _require_content(self, store: StagingStore) -> None:
         """UsageError for turns whose text must not leave the device: there is no device here that could keep it."""
-        for _, project in store.uncommitted_conversations():
+        for _, project in store.changed_conversations(0):
             if self._content(project) == "metadata":
                 named = f"project {project}" if project is not None else "sessions without a project"
                 raise UsageError(
@@ -172,13 +178,14 @@ class CloudProvider:
                 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Beneath:
     """See `sync.staging.Beneath`."""
 
     client: Client
     nodes: BucketNodes
     visibility: Visibility
+    lost: list[VerificationFailed] = field(default_factory=list)  # ancestors that could not be brought along
 
     def knows(self, node_hash: str) -> bool:
         return self.nodes.knows(node_hash)
@@ -201,14 +208,33 @@ class _Beneath:
             seen.add(step)  # rows without a place prove nothing: a hostile member's may go in a circle
             if (at := self.nodes.find(step)) is None:
                 break
-            # What only its author's device has in full cannot be brought along; what stands above it can.
-            if at.frame is not None and (node := self.nodes.get(step)) is not None:
+            if (node := self._proven(at)) is not None:
                 missing.append(node)
             step = at.parent
         return missing
 
     def _is_in(self, space: bytes | None, node_hash: str) -> bool:
-        return space is not None and bool(self.client.replica.content_there(space, bytes.fromhex(node_hash)))
+        """By this member's own commits only: who names the hash over other bytes would else keep the true ones back (0009)."""
+        if space is None:
+            return False
+        digest = bytes.fromhex(node_hash)
+        there = self.client.replica.synced(space, [digest]).get(digest)
+        return there is not None and there.content
+
+    def _proven(self, at: NodeAt) -> Node | None:
+        """A node to be committed under this member's name: its own, or one that is its hash. None where there is no such.
+
+        What only its author's device has in full cannot be brought along either; what stands above it can. One that the bucket
+        lost stops no put: it is said when all is committed.
+        """
+        if at.frame is None:
+            return None
+        try:
+            node = self.nodes.get(at.hash)
+        except VerificationFailed as broken:
+            self.lost.append(broken)
+            return None
+        return node if node is not None and (node.verified or at.mine) else None
 
 
 def _never_full(_: StagingStore) -> None:

@@ -185,7 +185,9 @@ class HybridProvider(LocalProvider):
         kept = 0
         for entry, _ in open_pack(key, data, object_name("pack", ref.base, ref.sha256)):
             place = entry.place
-            self._client.cache.keep(place.sha256.hex(), data[place.offset : place.offset + place.length])
+            self._client.cache.keep_frame(
+                place.sha256.hex(), data[place.offset : place.offset + place.length]
+            )
             kept += 1
         return kept
 

@@ -21,6 +21,7 @@ from sync.validity import LogPoint, Verdict, judge
 
 _TAG_BYTES = 16
 cache_kib_max = 65_536  # SQLite's own 2 MiB spill to disk, again and again, within one bootstrapped segment
+cache_kib_lean = 16_384
 REPLICA = DatabaseKind(
     application_id=0x54505352,  # "TPSR"
     migrations="sync.migrations",
@@ -150,6 +151,10 @@ class Replica:
     def close(self) -> None:
         """Close the file."""
         self._db.close()
+
+    def spare_memory(self) -> None:
+        """For a long work that needs its memory for something else: pages are read again from the system's cache."""
+        self._db.execute(f"PRAGMA cache_size = -{cache_kib_lean}")
 
     @contextmanager
     def transaction(self) -> Iterator[None]:

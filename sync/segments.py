@@ -88,8 +88,9 @@ class SegmentReader:
         except NewerFormat as newer:  # the log itself shows whether that is true
             raise VerificationFailed(str(name), newer.problem) from newer
         for digest, data in segment.manifests.items():
-            # Only what a commit names: else anybody could fill this disk.
-            if self.replica.named_object(digest) is not None:
+            # Only manifests that a commit names: else anybody could fill this disk, and with more than it is to hold.
+            named = self.replica.named_object(digest)
+            if named is not None and named[0].kind == "manifest":
                 self.cache.keep(digest, data)
         return taken
 

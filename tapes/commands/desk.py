@@ -108,7 +108,7 @@ class Desk:
         home.prepare()
         bare = open_bucket(self.run, bucket)
         store, self._meter = compose(bare)
-        paths = ClientPaths(home.replica, None if self.is_cloud else home.cache, home.evidence)
+        paths = ClientPaths(home.replica, home.cache, home.evidence, keeps_frames=not self.is_cloud)
         client = Client(identity, store, paths, self._lock)
         self._closing.callback(client.close)
         return client

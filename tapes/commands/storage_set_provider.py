@@ -126,5 +126,5 @@ def _consequences(fields: dict[str, Any]) -> list[str]:
         )
     if local["path"] is not None or fields["cache_bytes"]:
         kept = f"{here} and {figures.size(fields['cache_bytes'])} of cache"
-        told.append(f"{kept} stay on this device, and are not looked into; --delete-local deletes them")
+        told.append(f"{kept} stay on this device, and no turn is read there; --delete-local deletes them")
     return told

@@ -157,7 +157,8 @@ def test_a_range_read_of_an_altered_frame_returns_nothing(world: World) -> None:
     named = ben.client.replica.named_object(name.rsplit("/", 1)[-1])
     assert named is not None
     world.store.plant(name, flipped(data, place.offset + 60))
-    cold = ObjectCache(FolderShelf(world.root / "cold"), world.store)
+    shelf = FolderShelf(world.root / "cold")
+    cold = ObjectCache(world.store, shelf, shelf)
 
     with pytest.raises(VerificationFailed) as error:
         cold.frame(named[0], place.offset, place.length, place.sha256.hex())

@@ -9,10 +9,13 @@ from query.source import open_source
 from query.texts import Texts
 from query.transcript import load
 from store.commits import name_of, parse
+from store.manifest_schema import Row
 from store.manifests import LeafOpening
 from store.names import slot_name
 from store.nodes import Node
 from store.texts import searchable_text
+from sync.cloud import CloudProvider
+from sync.outbox import SpaceKind
 from sync.pull import known_k_tag
 from sync.verify import verify
 from tests.actors import joined
@@ -170,3 +173,36 @@ def reads(laptop: Laptop, nodes: list[Node]) -> None:
         assert [node.bucket for node in nodes] == [node.bucket for node in load(source, nodes[-1].hash)]
         texts = dict(Texts(source).of_bucket([bytes.fromhex(node.hash) for node in nodes]))
     assert all(texts[bytes.fromhex(node.hash)] == searchable_text(node) for node in nodes)
+
+
+def test_ancestors_named_first_over_other_bytes_are_brought_along(team: Team) -> None:
+    """Eve names private turns of Ana's in the team's space; once Ana opens the project, under cloud, Ben reads the true ones."""
+    settings: dict[str | None, SpaceKind] = {"opened": "private"}
+    turns = conversation("ana's own words", 3, "opened")
+    ana = CloudProvider(team.ana.client, lambda project: settings.get(project, "team"), lambda _: "full")
+    ana.put(turns[:2])
+    lying_push(team.eve, turns[:2], stored=lambda _hash, data: data.replace(b"own words", b"shame"))
+    settings["opened"] = "team"
+    ana.put(turns[2:])
+
+    ben = CloudProvider(team.ben.client, lambda _: "team", lambda _: "full")
+    assert list(reversed(turns)) == ben.ancestry(turns[-1].hash)
+
+
+def test_nobody_signs_bytes_of_anothers_that_no_hash_proves(team: Team) -> None:
+    """Ana goes on, under cloud, from a turn of Eve's that is not its hash: what Ana commits holds her own turn alone."""
+    lie = conversation("eve lies", 1)
+    lying_push(
+        team.eve, lie, stored=lambda _hash, data: data.replace(b"eve lies", b"ana lies"), rows=unverified
+    )
+    ana = CloudProvider(team.ana.client, lambda _: "team", lambda _: "full")
+    goes_on = turn("goes on", lie[0])
+    ana.put([goes_on])
+
+    space = team.ana.client.roster.team_space
+    own = team.ana.client.replica.synced(space, [bytes.fromhex(node.hash) for node in (*lie, goes_on)])
+    assert {bytes.fromhex(goes_on.hash)} == own.keys()
+
+
+def unverified(honest: list[Row]) -> list[Row]:
+    return [row._replace(facts=row.facts._replace(hash_version=None)) for row in honest]

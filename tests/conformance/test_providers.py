@@ -65,11 +65,9 @@ class Place:
     def syncing(self, who: str, kind: str) -> SyncProvider:
         provider: SyncProvider
         if kind == "hybrid":
-            provider = HybridProvider(
-                self._local(who), self._client(who, self.root / who / "cache"), visible, whole
-            )
+            provider = HybridProvider(self._local(who), self._client(who, keeps_frames=True), visible, whole)
         else:
-            provider = CloudProvider(self._client(who, None), visible, whole)
+            provider = CloudProvider(self._client(who, keeps_frames=False), visible, whole)
         self.opened.append(provider)
         return provider
 
@@ -79,11 +77,10 @@ class Place:
     def _local(self, who: str) -> LocalStore:
         return LocalStore.open(self.root / who / "tapes.db")
 
-    def _client(self, who: str, cache: Path | None) -> Client:
+    def _client(self, who: str, *, keeps_frames: bool) -> Client:
         home = self.root / who
-        made = Client(
-            self.identities[who], self.store, ClientPaths(home / "team.db", cache, home / "evidence")
-        )
+        paths = ClientPaths(home / "team.db", home / "cache", home / "evidence", keeps_frames=keeps_frames)
+        made = Client(self.identities[who], self.store, paths)
         made.probe_once = lambda: None  # type: ignore[method-assign]
         return made
 
@@ -272,7 +269,7 @@ def test_what_one_puts_the_other_gets(place: Place, writer: str, reader: str) ->
     assert 0 == ana.sync().pushed_nodes
 
     for who in ("ana", "ben"):
-        fresh = place._client(who, None)
+        fresh = place._client(who, keeps_frames=False)
         rows = [h.hex() for _, m in applied_manifests(fresh) for h in m.table.column("hash").to_pylist()]
         theirs = [*(n.hash for n in nodes), turn("ben adds", nodes[-1]).hash]
         assert sorted([*(n.hash for n in nodes), *theirs]) == sorted(rows)  # once by each who had them

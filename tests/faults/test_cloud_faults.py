@@ -62,7 +62,7 @@ def cloud(world: World, store: BlobStore | None = None) -> CloudProvider:
     made = Client(
         world.people["ana"].identity,
         store or world.store,
-        ClientPaths(home / "team.db", None, home / "evidence"),
+        ClientPaths(home / "team.db", home / "cache", home / "evidence", keeps_frames=False),
     )
     made.probe_once = lambda: None  # type: ignore[method-assign]
     made.replica._db.execute("PRAGMA synchronous = OFF")  # no power is cut here, and there are many rows
@@ -114,7 +114,7 @@ def check(world: World, row: str, *, returned: bool) -> None:
     assert [_read(again, node) for node in NODES] == NODES, row
     again.put(NODES)
     again.close()
-    assert not (world.root / "ana" / "cache").exists(), row
+    assert _kept(world) <= {info.name.rsplit("/", 1)[-1] for info in world.store.list("manifests/")}, row
     assert not (world.root / "ana" / "evidence").exists(), row
 
     ben.provider.sync(full=True)
@@ -125,6 +125,10 @@ def check(world: World, row: str, *, returned: bool) -> None:
     ben.close()
     report = world.check_from_nothing()
     assert report.ok, (row, report.findings)
+
+
+def _kept(world: World) -> set[str]:
+    return {path.name for path in (world.root / "ana" / "cache").rglob("*") if path.is_file()}
 
 
 def _read(provider: CloudProvider, node: Node) -> Node | None:

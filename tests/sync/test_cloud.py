@@ -1,5 +1,6 @@
 """The cloud provider's own promises: what a put does on the way, where a conversation goes, what it refuses to say."""
 
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,11 +14,9 @@ from crypto.errors import KeyNeeded, PartialFailure, TapesError, UsageError, Ver
 from query.sessions import list_sessions
 from query.source import open_source
 from store import limits
-from store.blobs import BlobStore
 from store.directory import DirectoryStore
 from store.local import LocalStore
 from store.manifest_schema import PLACE_COLUMNS
-from store.metering import MeteredStore
 from store.nodes import Node
 from sync import outbox
 from sync.client import Client, ClientPaths
@@ -25,57 +24,14 @@ from sync.cloud import CloudProvider
 from sync.giving_up import give_up
 from sync.healing import heal_log
 from sync.node_index import NodeAt, NodeIndex
-from sync.outbox import ContentLevel, SpaceKind
 from sync.pull import applied_manifests
-from sync.push import space_of
 from sync.shelves import MemoryShelf
 from sync.verify import verify
-from tests.actors import founded, joined, person
+from tests.actors import joined, person
 from tests.attacks.hostile import lying_push
 from tests.faults.worlds import hurried
 from tests.laptops import Laptop, conversation, turn
-
-
-class Ana:
-    """Somebody with nothing but a home and a bucket; `settings` is what her projects are set to."""
-
-    def __init__(self, root: Path) -> None:
-        self.bucket = DirectoryStore(root / "bucket")
-        self.metered = MeteredStore(self.bucket)
-        self.home = root / "ana"
-        founder = founded(self.bucket, self.home)
-        self.identity = founder.identity
-        founder.close()
-        self.settings: dict[str | None, SpaceKind] = {"secret": "private"}
-        self.withheld: set[str | None] = set()
-
-    def client(self, store: BlobStore | None = None) -> Client:
-        paths = ClientPaths(self.home / "team.db", None, self.home / "evidence")
-        made = Client(self.identity, store or self.metered, paths)
-        made.probe_once = lambda: None  # type: ignore[method-assign]
-        return made
-
-    def visible(self, project: str | None) -> SpaceKind:
-        return self.settings.get(project, "team")
-
-    def cloud(self, **options: int) -> CloudProvider:
-        return CloudProvider(self.client(), self.visible, self.content, **options)
-
-    def content(self, project: str | None) -> ContentLevel:
-        return "metadata" if project in self.withheld else "full"
-
-    def rows(self, kind: SpaceKind) -> list[str]:
-        """Hashes of all rows of one of her spaces, in log order."""
-        client = self.client()
-        space = space_of(client, kind)
-        found = [
-            h.hex()
-            for pending, manifest in applied_manifests(client)
-            for h in manifest.table.column("hash").to_pylist()
-            if pending.space == space
-        ]
-        client.close()
-        return found
+from tests.sync.keeping_nothing import Ana, hashes
 
 
 @pytest.fixture
@@ -84,12 +40,8 @@ def ana(tmp_path: Path) -> Ana:
     return Ana(tmp_path)
 
 
-def hashes(nodes: list[Node]) -> list[str]:
-    return [node.hash for node in nodes]
-
-
 def test_nothing_of_a_session_rests_on_the_device(ana: Ana) -> None:
-    """After puts and reads the home holds the replica and its lock: no object, no text, no node hash, sealed or not."""
+    """After puts and reads the home holds the replica, its lock and sealed manifests: no frame or pack, no text, no node hash."""
     nodes = conversation("a very secret sentence", 5, "project-omega")
     cloud = ana.cloud()
     cloud.put(nodes)
@@ -97,10 +49,11 @@ def test_nothing_of_a_session_rests_on_the_device(ana: Ana) -> None:
     cloud.close()
     rest = {path.name: path.read_bytes() for path in ana.home.rglob("*") if path.is_file()}
 
-    assert set(rest) <= {"team.db", "team.db-wal", "team.db-shm", "team.lock"}
+    manifests = {info.name.rsplit("/", 1)[-1] for info in ana.bucket.list("manifests/")}
+    assert set(rest) == {"team.db", "team.db-wal", "team.db-shm", "team.lock"} | manifests
     for needle in [b"very secret", b"project-omega", *(bytes.fromhex(node.hash) for node in nodes)]:
         assert not [name for name, data in rest.items() if needle in data]
-    stored = [ana.bucket.get(info.name) for info in ana.bucket.list("") if not info.name.startswith("log/")]
+    stored = [ana.bucket.get(info.name) for info in ana.bucket.list("packs/")]
     assert stored
     assert not [name for data in stored for name, kept in rest.items() if data[:64] in kept]
 
@@ -373,6 +326,8 @@ def test_a_manifest_lost_after_it_was_taken_in_is_passed_over(ana: Ana, tmp_path
     ana.cloud().put(mine)
     data = ana.bucket.get(lost.name)
     ana.bucket.delete(lost.name)
+    assert theirs[0].hash in ana.cloud().leaves() or theirs[-1].hash in ana.cloud().leaves()
+    shutil.rmtree(ana.home / "cache")  # as long as it is kept here, sealed, nobody here misses it
     cloud = ana.cloud()
 
     assert mine[0] == cloud.get(mine[0].hash)
@@ -434,3 +389,37 @@ def test_turns_of_a_lost_pack_are_put_again(ana: Ana) -> None:
     assert lost == [ana.cloud().get(node.hash) for node in lost]
     assert hashes([*kept, *lost, *lost]) == ana.rows("team")
     assert 0 == heal_log(ana.client()).turns
+
+
+def test_going_on_from_anothers_turns_brings_them_along_or_says_what_is_lost(
+    ana: Ana, tmp_path: Path
+) -> None:
+    """Ben's turns come along once, as Ana's commits are all that counts for her; where their pack is gone, that is said."""
+    ben = Laptop(joined(ana.client(), ana.bucket, tmp_path / "ben"), tmp_path / "ben")
+    theirs, lost = conversation("from ben", 2), conversation("lost", 2)
+    ben.provider.put(theirs)
+    ben.provider.sync()
+    first = turn("goes on", theirs[-1])
+    ana.cloud().put([first])
+    ana.cloud().put([turn("and on", first)])
+    assert hashes([*theirs, *theirs, first, turn("and on", first)]) == ana.rows("team")
+
+    before = {info.name for info in ana.bucket.list("packs/")}
+    ben.provider.put(lost)
+    ben.provider.sync()
+    [gone] = {info.name for info in ana.bucket.list("packs/")} - before
+    ana.bucket.delete(gone)
+    last = turn("goes on from nothing", lost[-1])
+    with pytest.raises(VerificationFailed, match="missing"):
+        ana.cloud().put([last])
+    assert last == ana.cloud().get(last.hash)
+
+
+def test_a_new_process_fetches_only_new_manifests(ana: Ana) -> None:
+    """Manifests rest sealed on the device: the second process to list the team's sessions asks for none of them."""
+    ana.cloud().put(conversation("hello", 2))
+    ana.cloud().put(conversation("again", 2))
+    for gets in (2, 2):
+        before = ana.metered.traffic().gets
+        assert 2 == len(list(ana.cloud().leaves()))
+        assert gets == ana.metered.traffic().gets - before

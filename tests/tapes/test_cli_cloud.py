@@ -27,11 +27,16 @@ def cloudy(ada: Person) -> Person:
 
 
 def files(ada: Person) -> set[str]:
-    """What lies in the home, but for keys."""
+    """What lies in the home, but for keys and the bucket's manifests, sealed as they are there."""
+    sealed = [
+        path.read_bytes() for path in (ada.home.parent / "b" / "manifests").rglob("*") if path.is_file()
+    ]
     return {
         path.relative_to(ada.home).as_posix()
         for path in ada.home.rglob("*")
-        if path.is_file() and path.parent.name != "keys"
+        if path.is_file()
+        and path.parent.name != "keys"
+        and not (path.is_relative_to(ada.home / "cache") and path.read_bytes() in sealed)
     }
 
 
