@@ -1,18 +1,22 @@
 """The recovery kit's words: a member's 32-byte secret as 24 words with a checksum (BIP-39, English list)."""
 
 from functools import lru_cache
-
-from mnemonic import Mnemonic
+from typing import TYPE_CHECKING
 
 from crypto.errors import UsageError
 from crypto.identities import PublicKeys, member_id
+
+if TYPE_CHECKING:  # the type only: each sync asks for a kit's mark, hardly any for its words
+    from mnemonic import Mnemonic
 
 word_count = 24
 _mark_digits = 8
 
 
 @lru_cache(maxsize=1)
-def _words() -> Mnemonic:
+def _words() -> "Mnemonic":
+    from mnemonic import Mnemonic  # noqa: PLC0415 - as above
+
     return Mnemonic("english")
 
 

@@ -147,10 +147,10 @@ def _near(
 
 
 def _everything(client: Client) -> Iterator[Batch]:
-    from sync.pull import applied_manifests  # noqa: PLC0415 - a home without a team starts without what reads one
+    from sync.pull import applied_columns  # noqa: PLC0415 - a home without a team starts without what reads one
 
-    for pending, manifest in applied_manifests(client):
-        yield _origin(client, pending), manifest.table
+    for pending, table in applied_columns(client, _LOADED):
+        yield _origin(client, pending), table
 
 
 def _some(client: Client, near: "Neighbourhood", pushed: Sequence[PendingManifest]) -> Iterator[Batch]:

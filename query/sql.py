@@ -5,23 +5,19 @@ Nothing of a session ever becomes SQL: content, labels and names are rows. What 
 
 import json
 import re
-import subprocess
-import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import nullcontext, suppress
 from pathlib import Path
-from threading import Timer
 from typing import IO, Any, Final
 
 import pyarrow as pa
 
-from crypto.errors import TapesError, UsageError
-from query import sql_child
+from crypto.errors import UsageError
 from query.answers import Session
 from query.engine import threads
 from query.sessions import list_sessions
 from query.source import Source
+from query.sql_process import Limits, Process, asked_within, default_limits, waiting
 from query.table_rows import Loader, content_batches, node_batches, rows_batch, session_batches
 from query.tables import (
     EXPORTED,
@@ -37,8 +33,6 @@ from query.tables import (
 )
 
 rows_max: Final = 1_000_000  # of an answer
-seconds_max_default: Final = 60
-memory_mib_default: Final = 2048
 sql_chars_max: Final = 1_000_000
 _ASKS_CONTENT: Final = re.compile("|".join(shape.name for shape in WITH_CONTENT), re.IGNORECASE)
 _ASKS_SHAPE: Final = re.compile(r"\s*(?:desc|describe|show)\s+(?:table\s+)?\w+\s*;?\s*", re.IGNORECASE)
@@ -57,16 +51,14 @@ CREATE VIEW members AS SELECT DISTINCT member AS id, CAST(NULL AS VARCHAR) AS na
 _USAGE_VIEW: Final = f"CREATE VIEW {USAGE_DAILY.name} AS {USAGE_DAILY_SQL}"
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What a question may cost."""
-
-    seconds: int = seconds_max_default
-    memory_mib: int = memory_mib_default
-
-
-def ask_source(source: Source, names: dict[str, str], sql: str, limits: Limits = Limits()) -> pa.Table:
-    """The answer over everything a source has; `names`: what members call themselves, by hex id.
+def ask_source(
+    source: Source,
+    names: dict[str, str],
+    sql: str,
+    limits: Limits = default_limits,
+    process: Process | None = None,
+) -> pa.Table:
+    """The answer over everything a source has; `names`: what members call themselves, by hex id; `process`: one that waits.
 
     UsageError for SQL that is not one SELECT or does not fit the tables, TapesError when it takes too long or too much memory.
     Turns are read (from the bucket, if need be) only where the words `messages` or `tool_calls` stand in the SQL.
@@ -85,7 +77,7 @@ def ask_source(source: Source, names: dict[str, str], sql: str, limits: Limits =
         tables |= {MESSAGES: _messages(loader, sessions, calls), TOOL_CALLS: calls}
     else:
         views += map(_unread_view, WITH_CONTENT)
-    return _ask(sql, limits, tables, views, None)
+    return _ask(sql, limits, tables, views, None, process)
 
 
 def _unread_view(shape: TableShape) -> str:
@@ -106,7 +98,9 @@ def _messages(
             calls.append(batch)
 
 
-def ask_export(folder: Path, sql: str, limits: Limits = Limits()) -> pa.Table:
+def ask_export(
+    folder: Path, sql: str, limits: Limits = default_limits, process: Process | None = None
+) -> pa.Table:
     """The answer over a Parquet export (query/export_parquet.py); errors as `ask_source`. Only that folder is read."""
     whole = folder.resolve()
     there = [shape for shape in EXPORTED if (whole / shape.name).is_dir()]
@@ -119,7 +113,7 @@ def ask_export(folder: Path, sql: str, limits: Limits = Limits()) -> pa.Table:
             f"{folder} has one of *?[ in its name", hint="rename it: DuckDB takes them for patterns"
         )
     views = [*(_view_over(whole, shape) for shape in there), _MEMBERS_VIEW, _USAGE_VIEW]
-    return _ask(sql, limits, {}, views, whole)
+    return _ask(sql, limits, {}, views, whole, process)
 
 
 def _view_over(folder: Path, shape: TableShape) -> str:
@@ -136,6 +130,7 @@ def _ask(
     tables: Mapping[TableShape, Iterable[pa.RecordBatch]],
     views: Sequence[str],
     folder: Path | None,
+    process: Process | None,
 ) -> pa.Table:
     if len(sql) > sql_chars_max:
         raise UsageError(f"the SQL has {len(sql)} characters; {sql_chars_max} are the most")
@@ -148,60 +143,16 @@ def _ask(
         "seconds_max": limits.seconds,
         "settings": {**_SETTINGS, "memory_limit": f"{limits.memory_mib}MiB"},
     }
-    with _child(limits.seconds) as child:
-        with suppress(BrokenPipeError):  # it ended early: what it says comes next
-            _send(child.stdin, task, tables)
-        return _received(child.stdout)
-
-
-@dataclass(frozen=True, slots=True)
-class _Pipes:
-    stdin: IO[bytes]
-    stdout: IO[bytes]
-
-
-@contextmanager
-def _child(seconds: int) -> Iterator[_Pipes]:
-    """The process, ended with the block however that ends: answered, out of time, interrupted."""
-    process = subprocess.Popen(  # noqa: S603 - our own interpreter and our own file
-        [sys.executable, "-I", "-W", "error", sql_child.__file__],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        env={},
-        cwd="/",
-    )
-    # Ctrl-C up to here drops the pipes, and a process without a task ends by itself. Daemonic: no exit waits for the clock.
-    timer = Timer(seconds, process.kill)
-    timer.daemon = True
-    try:
-        timer.start()
-        if process.stdin is None or process.stdout is None:
-            raise TapesError("no pipe to the SQL process")
-        yield _Pipes(process.stdin, process.stdout)
-    except (BrokenPipeError, pa.ArrowInvalid, EOFError):
-        late = not timer.is_alive()
-        why = (
-            f"took longer than {seconds} seconds"
-            if late
-            else "ended its process: it may have run out of memory"
-        )
-        raise TapesError(
-            f"the query {why}", hint="ask for less at once, or raise --timeout or --memory"
-        ) from None
-    finally:
-        timer.cancel()
-        process.kill()
-        for pipe in (process.stdin, process.stdout):
-            _shut(pipe)
-        process.wait()
-
-
-def _shut(pipe: IO[bytes] | None) -> None:
-    """Close; what was not flushed has no reader any more."""
-    if pipe is not None:
-        with suppress(BrokenPipeError):
-            pipe.close()
+    with (
+        nullcontext(process) if process else waiting() as child,
+        asked_within(child, limits.seconds) as pipes,
+    ):
+        try:
+            with suppress(BrokenPipeError):  # it ended early: what it says comes next
+                _send(pipes.stdin, task, tables)
+            return _received(pipes.stdout)
+        except pa.ArrowInvalid as cut:
+            raise EOFError from cut
 
 
 def _send(

@@ -1,8 +1,8 @@
 """The process in which somebody's SQL runs: a DuckDB of its own, without files, network, keys or time to waste.
 
-Run as a script by query/sql.py, isolated (`python -I`), with nothing in its environment. In: one line of JSON, then an Arrow
-stream per table. Out: one line of JSON, `{}` or `{"error": …}`, then an Arrow stream with the answer. It imports nothing of the
-house: what SQL could reach through a hole in the engine is this file.
+Run as a script by query/sql_process.py, isolated (`python -I`), with nothing of the caller's in its environment. In: one line of
+JSON, then an Arrow stream per table. Out: one line of JSON, `{}` or `{"error": …}`, then an Arrow stream with the answer. It
+imports nothing of the house: what SQL could reach through a hole in the engine is this file.
 """
 
 import json

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import Annotated, Final, Literal
 
 import pyarrow as pa
-import pyarrow.compute as pc
 from pydantic import Field, ValidationError
 
 from crypto.errors import FormatBroken
@@ -23,12 +22,9 @@ from store.fields import Count, Hex16, Hex32, Stored
 from store.limits import (
     MIB,
     commit_leaves_max,
-    frame_stored_bytes_max,
     manifest_rows_max,
-    node_bytes_max,
-    pack_bytes_max,
 )
-from store.manifest_schema import DICTIONARY_COLUMNS, MANIFEST_SCHEMA, PLACE_COLUMNS, count_max
+from store.manifest_schema import DICTIONARY_COLUMNS, MANIFEST_SCHEMA
 from store.parquet import TableFormat, read_columns, read_table, write_table
 
 FORMAT = 0
@@ -43,22 +39,6 @@ _FORM: Final = TableFormat(
     raw_bytes_max=manifest_raw_bytes_max,
     metadata_key=b"tapes",
 )
-_year_1_us = -62_135_596_800_000_000
-_year_9999_us = 253_402_300_799_999_999
-# Inclusive. Sums over counts stay in range, times stay within what Python and DuckDB can show (their extremes mean infinity).
-_BOUNDS: Final = {
-    **dict.fromkeys(
-        ("input_uncached", "cache_read", "cache_write", "cache_write_1h", "output"), (0, count_max)
-    ),
-    "cost_usd_micro": (0, count_max),
-    "created_us": (_year_1_us, _year_9999_us),
-    "tool_calls": (0, node_bytes_max),
-    "tool_errors": (0, node_bytes_max),
-    "stored_bytes": (1, node_bytes_max),
-    "frame_offset": (1, pack_bytes_max),
-    "frame_length": (1, frame_stored_bytes_max),
-    "frame_index": (0, node_bytes_max),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +82,9 @@ class _StoredAbout(Stored):
 
 def seal_manifest(seal_key: SealKey, table: pa.Table, leaves: Sequence[LeafOpening]) -> bytes:
     """Seal a table of MANIFEST_SCHEMA with its leaf openings. ValueError if rows and leaves do not fit, or are too many."""
-    problem = _leaf_problem(table, leaves)
+    from store.manifest_rules import leaf_problem  # noqa: PLC0415 - see there
+
+    problem = leaf_problem(table, leaves)
     if problem:
         raise ValueError(problem)
     about = {
@@ -115,9 +97,11 @@ def seal_manifest(seal_key: SealKey, table: pa.Table, leaves: Sequence[LeafOpeni
 
 def open_manifest(seal_key: SealKey, stored: bytes, name: str) -> Manifest:
     """Open a sealed manifest that an error will call `name`; SealBroken or FormatBroken unless every rule of the format holds."""
+    from store.manifest_rules import leaf_problem, row_problem  # noqa: PLC0415 - see there
+
     table, about = read_table(_unsealed(seal_key, stored, name), _FORM, name)
     leaves = _parse_about(about, seal_key.space, name)
-    problem = _row_problem(table) or _leaf_problem(table, leaves)
+    problem = row_problem(table) or leaf_problem(table, leaves)
     if problem:
         raise FormatBroken(name, problem)
     return Manifest(table, leaves)
@@ -134,13 +118,6 @@ def _unsealed(seal_key: SealKey, stored: bytes, name: str) -> bytes:
             name, f"a manifest of {len(stored)} bytes is over the limit of {manifest_stored_bytes_max}"
         )
     return open_sealed(seal_key, Kind.MANIFEST, stored, name)
-
-
-def check_author(manifest: Manifest, member: bytes, device: bytes, name: str) -> None:
-    """Refuse rows that name another author than the commit's: no member rewrites another's metadata."""
-    for column, expected in (("member", member), ("device", device)):
-        if any(value.as_py() != expected for value in pc.unique(manifest.table.column(column))):
-            raise FormatBroken(name, f"has rows of another {column} than the commit that names it")
 
 
 def _leaf_fields(leaf: LeafOpening) -> dict[str, str | int | None]:
@@ -180,36 +157,3 @@ def _leaf_opening(leaf: _StoredLeaf) -> LeafOpening:
         batch_root=bytes.fromhex(leaf.batch_root),
         nodes=leaf.nodes,
     )
-
-
-def _leaf_problem(table: pa.Table, leaves: Sequence[LeafOpening]) -> str:
-    """What is wrong between rows and leaves; empty if each conversation has one leaf over all of its committed rows."""
-    committed = table.filter(pc.is_valid(table.column("opening"))).column("conversation")
-    counts = {entry["values"]: entry["counts"] for entry in pc.value_counts(committed).to_pylist()}
-    promised = {leaf.conversation: leaf.nodes for leaf in leaves}
-    if len(promised) != len(leaves):
-        return "has two leaves for one conversation"
-    if counts != promised:
-        return "its leaves do not fit its rows"
-    return ""
-
-
-def _row_problem(table: pa.Table) -> str:
-    """The first rule that a row breaks; empty if none."""
-    for column, (least, most) in _BOUNDS.items():
-        values = table.column(column).cast(pa.int64())
-        found = pc.min_max(values).as_py()
-        if found["min"] is not None and not least <= found["min"] <= found["max"] <= most:
-            return f"{column} has a value out of range"
-    if not _same(table.column("verified"), pc.is_valid(table.column("hash_version"))):
-        return "a row is verified without a hash version, or has one without being verified"
-    placed = pc.is_valid(table.column("pack"))
-    if not all(_same(pc.is_valid(table.column(column)), placed) for column in PLACE_COLUMNS):
-        return "a row has a part of a place"
-    if not pc.all(pc.or_(pc.invert(placed), pc.is_valid(table.column("opening"))), min_count=0).as_py():
-        return "a row has a place and no opening"
-    return ""
-
-
-def _same(left: pa.ChunkedArray, right: pa.ChunkedArray) -> bool:
-    return pc.all(pc.equal(left, right), min_count=0).as_py() is True

@@ -35,6 +35,19 @@ class Outgoing:
     content: ContentLevel
 
 
+@dataclass(frozen=True, slots=True)
+class PlannedConversation:
+    """What a push would send of one conversation; `ancestors` of its nodes are there because later ones build on them."""
+
+    conversation: str
+    project: str | None
+    space: SpaceKind
+    nodes: int
+    ancestors: int
+    bytes: int  # of content: none where only metadata goes
+    content: ContentLevel
+
+
 class Outbox:
     """Compares the local store with what the log says each space has."""
 

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from crypto.errors import VerificationFailed
 from store.nodes import Node
-from sync.push import PlannedConversation
+from sync.outbox import PlannedConversation
 
 
 @dataclass(frozen=True, slots=True)

@@ -160,7 +160,8 @@ def _wait(report: PullReport, locked: SealBroken | KeyNeeded) -> None:
 
 def read_manifest(client: Client, pending: PendingManifest, data: bytes) -> "tuple[Manifest, list[Leaf]]":
     """Open a manifest and check its leaves against those of the commit that names it, which are given back."""
-    from store.manifests import check_author, open_manifest  # noqa: PLC0415 - as above
+    from store.manifest_rules import check_author  # noqa: PLC0415 - as above
+    from store.manifests import open_manifest  # noqa: PLC0415 - as above
 
     name = object_name("manifest", pending.ref.base, pending.ref.sha256)
     key = client.keychain.at(client.roster, pending.space, pending.epoch)

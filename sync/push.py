@@ -12,7 +12,7 @@ from store.local import LocalFacts, LocalStore
 from sync.client import Client
 from sync.drafts import Content, DraftContext, draft
 from sync.housekeeping import keep_house
-from sync.outbox import ContentLevel, Outbox, Outgoing, SpaceKind
+from sync.outbox import Outbox, Outgoing, PlannedConversation, SpaceKind
 from sync.pull import PullReport, apply_manifests
 from sync.runs import Run, RunCutter
 from sync.team import private_epoch
@@ -37,19 +37,6 @@ class PushReport:
     lost_races: int = 0
     notices: list[str] = field(default_factory=list)  # of what others committed while this push went on
     broken: list[VerificationFailed] = field(default_factory=list)  # of the bucket, on the way
-
-
-@dataclass(frozen=True, slots=True)
-class PlannedConversation:
-    """What a push would send of one conversation; `ancestors` of its nodes are there because later ones build on them."""
-
-    conversation: str
-    project: str | None
-    space: SpaceKind
-    nodes: int
-    ancestors: int
-    bytes: int  # of content: none where only metadata goes
-    content: ContentLevel
 
 
 class _Overtaken(Exception):

@@ -13,7 +13,8 @@ from crypto.errors import FormatBroken, KeyNeeded, VerificationFailed
 from store.blobs import BlobInfo
 from store.commits import ObjectRef
 from store.frames import OpenFrame
-from store.manifests import Manifest, check_author
+from store.manifest_rules import check_author
+from store.manifests import Manifest
 from store.names import (
     LINKS,
     LOG,

@@ -1,4 +1,7 @@
-"""What a command works on: local store, identity, the client of the bucket; opened when asked for, closed at the end."""
+"""What a command works on: local store, identity, the client of the bucket; opened when asked for, closed at the end.
+
+Each thing is imported when it is opened: an import needs no team, a sync no engine for queries, and each takes long to load.
+"""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -7,25 +10,23 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Self
 
 from crypto.errors import PartialFailure, StoreError, UsageError, VerificationFailed
-from crypto.vault import Vault, open_vault
-from store.blobs import BlobStore
 from store.local import LocalStore, local_store_path
 from store.metering import MeteredStore, Traffic
-from store.open_store import compose, open_store
-from sync.client import Client, ClientPaths
 from sync.home_lock import HomeLock
-from sync.identity import Identity
-from sync.membership import Bucket
 from tapes.commands.context import Run
 from tapes.home import read_passphrase
-from tapes.identity import load_identity
 from tapes.network import network_of
 
-if TYPE_CHECKING:  # the types only: what a command does not use, it need not wait for
+if TYPE_CHECKING:  # the types only: see above
     from pyarrow import Table
 
+    from crypto.vault import Vault
     from query.source import Source
+    from store.blobs import BlobStore
+    from sync.client import Client
     from sync.cloud import CloudProvider
+    from sync.identity import Identity
+    from sync.membership import Bucket
     from sync.providers import ProgressSeen
 
 NO_BUCKET_HINT = "tapes storage configure --bucket s3://bucket/prefix (or file:///path)"
@@ -83,21 +84,28 @@ class Desk:
         return self._closing.enter_context(store)
 
     @cached_property
-    def identity(self) -> Identity:
+    def identity(self) -> "Identity":
         """Who this device is; KeyNeeded before `tapes init`."""
+        from tapes.identity import load_identity  # noqa: PLC0415 - as the caption says, here and below
+
         return load_identity(self.run.home.identity, vault_of(self.run))
 
     @property
-    def bucket(self) -> Bucket:
+    def bucket(self) -> "Bucket":
         """The configured bucket; UsageError without one."""
+        from sync.membership import Bucket  # noqa: PLC0415
+
         url = self.run.config.text("storage.bucket")
         if url is None:
             raise UsageError("no bucket is configured", hint=NO_BUCKET_HINT)
         text = self.run.config.text
         return Bucket(url, text("storage.endpoint_url"), text("storage.region"))
 
-    def client_of(self, bucket: Bucket, identity: Identity | None = None) -> Client:
+    def client_of(self, bucket: "Bucket", identity: "Identity | None" = None) -> "Client":
         """This member's client of a bucket; `identity`: of a device that is only about to become this home's."""
+        from store.open_store import compose  # noqa: PLC0415
+        from sync.client import Client, ClientPaths  # noqa: PLC0415
+
         home = self.run.home
         if home.purging.exists():
             raise UsageError(
@@ -113,14 +121,16 @@ class Desk:
         self._closing.callback(client.close)
         return client
 
-    def bare_store(self, bucket: Bucket) -> BlobStore:
+    def bare_store(self, bucket: "Bucket") -> "BlobStore":
         """A bucket's store, for who has no identity; retried and counted as the client's is."""
+        from store.open_store import compose  # noqa: PLC0415
+
         bare = open_bucket(self.run, bucket)
         store, self._meter = compose(bare)
         return store
 
     @cached_property
-    def client(self) -> Client:
+    def client(self) -> "Client":
         """The client of the configured bucket."""
         return self.client_of(self.bucket)
 
@@ -137,7 +147,7 @@ class Desk:
     @cached_property
     def cloud(self) -> "CloudProvider":
         """The provider of a home that keeps nothing. UsageError without a bucket, KeyNeeded without identity or team."""
-        from sync.cloud import CloudProvider  # noqa: PLC0415 - as above
+        from sync.cloud import CloudProvider  # noqa: PLC0415
 
         client = self.client
         _ = client.roster
@@ -162,7 +172,7 @@ class Desk:
 
         `repriced`: at the costs of `tapes reprice`, where there are some. `about`: only what a session of that name depends on.
         """
-        from query.source import open_source  # noqa: PLC0415 - as above
+        from query.source import open_source  # noqa: PLC0415
 
         if self.is_cloud:
             return self._closing.enter_context(open_source(None, self._fresh_client(), about=about))
@@ -173,7 +183,7 @@ class Desk:
         source = open_source(self.local, client, costs, about=about)
         return self._closing.enter_context(source)
 
-    def _fresh_client(self) -> Client:
+    def _fresh_client(self) -> "Client":
         """The client, once it knows the newest commits. VerificationFailed: a list that lacks what is lost would read as all."""
         pulled = self.cloud.pull()
         for notice in pulled.notices:
@@ -186,7 +196,7 @@ class Desk:
         """The costs of `tapes reprice`; a file that cannot be read is said to be so, and the costs as pushed are shown."""
         if not self.run.home.costs.exists() or not self.run.home.identity.exists():
             return None
-        from query.costs import read_costs  # noqa: PLC0415 - as above
+        from query.costs import read_costs  # noqa: PLC0415
 
         try:
             return read_costs(self.run.home.costs, self.identity)
@@ -199,8 +209,10 @@ class Desk:
         return self._meter.traffic() if self._meter is not None else Traffic()
 
 
-def open_bucket(run: Run, bucket: Bucket, *, may_be_new: bool = False) -> BlobStore:
+def open_bucket(run: Run, bucket: "Bucket", *, may_be_new: bool = False) -> "BlobStore":
     """A bucket's bare store, reached as the settings say; see `open_store`."""
+    from store.open_store import open_store  # noqa: PLC0415
+
     return open_store(
         bucket.url,
         endpoint_url=bucket.endpoint_url,
@@ -210,7 +222,9 @@ def open_bucket(run: Run, bucket: Bucket, *, may_be_new: bool = False) -> BlobSt
     )
 
 
-def vault_of(run: Run) -> Vault:
+def vault_of(run: Run) -> "Vault":
     """The vault that `tapes init` chose."""
+    from crypto.vault import open_vault  # noqa: PLC0415
+
     in_os = run.config.text("keys.vault") == "os"
     return open_vault(run.home.path, "os" if in_os else "file", read_passphrase())

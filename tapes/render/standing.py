@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from sync.outbox import PlannedConversation
 from sync.providers import SyncReport
-from sync.push import PlannedConversation
 from tapes.render import figures
 from tapes.render.tables import Column, plain_lines
 

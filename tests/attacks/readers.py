@@ -22,7 +22,8 @@ from store.canonical import parse_canonical
 from store.commits import NewerFormat
 from store.frames import open_frame
 from store.local import LocalStore
-from store.manifests import check_author, open_manifest
+from store.manifest_rules import check_author
+from store.manifests import open_manifest
 from store.names import link_name
 from store.node_parse import node_from_bytes
 from store.packs import bytes_reader, open_pack, read_footer, scan_frames

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -17,7 +18,8 @@ from query.records import About
 from query.schema_text import schema_text
 from query.sessions import list_sessions
 from query.source import Source, open_source
-from query.sql import Limits, ask_export, ask_source
+from query.sql import ask_export, ask_source
+from query.sql_process import Limits, waiting
 from query.table_rows import Loader
 from query.tables import EVERY
 from store.eras import make_node
@@ -220,6 +222,14 @@ def test_the_environment_is_empty(source: Source, monkeypatch: pytest.MonkeyPatc
 
 def _children() -> list[str]:
     return Path(f"/proc/{os.getpid()}/task/{threading.get_native_id()}/children").read_text().split()
+
+
+def test_a_process_that_is_never_asked_is_ended() -> None:
+    """It is begun before there is a question; where none comes, as on Ctrl-C, it goes with the block."""
+    with pytest.raises(KeyboardInterrupt), waiting() as process:
+        raise KeyboardInterrupt
+
+    assert -signal.SIGKILL == process.returncode
 
 
 def test_a_query_out_of_time_is_ended(source: Source) -> None:

@@ -21,6 +21,7 @@ from store import manifests, parquet
 from store.canonical import canonical
 from store.facts import NodeFacts
 from store.limits import label_bytes_max, manifest_rows_max
+from store.manifest_rules import check_author
 from store.manifest_schema import (
     MANIFEST_SCHEMA,
     NodePlace,
@@ -29,7 +30,7 @@ from store.manifest_schema import (
     own_table,
     rows_table,
 )
-from store.manifests import LeafOpening, Manifest, check_author, open_manifest, seal_manifest
+from store.manifests import LeafOpening, Manifest, open_manifest, seal_manifest
 from store.packs import FramePlace, open_pack
 from tests.golden.make_formats import plain_rows
 from tests.sealing_keys import (

@@ -49,7 +49,7 @@ def test_a_bucket_that_goes_careless_later_is_refused_before_the_first_commit(
     """Settings written by hand do not go around the probe: the first sync runs it."""
     ada.ok("config", "set", "storage.bucket", (tmp_path / "b").as_uri())
     ada.ok("config", "set", "storage.provider", "hybrid")
-    monkeypatch.setattr("tapes.commands.desk.open_store", lambda *_, **__: _Careless(tmp_path / "b"))
+    monkeypatch.setattr("store.open_store.open_store", lambda *_, **__: _Careless(tmp_path / "b"))
 
     assert 5 == ada.tapes("storage", "sync").code
     assert [] == list((tmp_path / "b").rglob("log/*"))
