@@ -4,7 +4,7 @@ A node's words are taken from its own bytes, re-hashed, and from nothing beside 
 search finds what `show` shows. Of withheld content there are no words.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -56,6 +56,7 @@ class Texts:
     kept: Kept | None = None
     here_only: bool = False  # reads what is on this device and makes no request
     elsewhere: set[bytes] = field(default_factory=set)  # what was left out for that
+    heed: Callable[[], None] | None = None  # called before each text; may raise, and ends the reading
     _away: StoreError | None = None
     _wordless: int | None = None
 
@@ -72,11 +73,17 @@ class Texts:
 
     def _read(self, wanted: set[bytes]) -> Iterator[tuple[bytes, str]]:
         left = set(wanted)
-        for node_hash, text in self.of_local(wanted):
+        for node_hash, text in self._heeded(self.of_local(wanted)):
             left.discard(node_hash)
             if text:
                 yield node_hash, text
-        yield from ((node_hash, text) for node_hash, text in self.of_bucket(left) if text)
+        yield from ((node_hash, text) for node_hash, text in self._heeded(self.of_bucket(left)) if text)
+
+    def _heeded(self, read: Iterator[tuple[bytes, str]]) -> Iterator[tuple[bytes, str]]:
+        for one in read:
+            if self.heed is not None:
+                self.heed()
+            yield one
 
     def wordless(self) -> int:
         """How many turns of other devices are metadata only: no search finds them, which answers must say."""

@@ -42,6 +42,11 @@ class Pane:
             named = re.fullmatch(r"Tab|BTab|Enter|Escape|Up|Down|PageDown|PageUp|C-.", key)
             self._tmux("send-keys", "-t", "pane", *([] if named else ["-l"]), _escaped(key))
 
+    def paste(self, text: str) -> None:
+        """As from a clipboard, with the marks that a terminal puts around it."""
+        self._tmux("set-buffer", text)
+        self._tmux("paste-buffer", "-p", "-t", "pane")
+
     def press_until(self, key: str, pattern: str) -> str:
         """A key, again and again until the screen shows the pattern: who listens to it may not have begun."""
         until = time.monotonic() + seconds_max

@@ -17,7 +17,7 @@ from tapes.commands.desk import Desk
 from tapes.commands.names import names_of
 from tapes.commands.wording import ask_words, warn_unread
 from tapes.finder.screen import Screen
-from tapes.finder.worker import Serve, Tell, Worker
+from tapes.finder.worker import Heed, Serve, Tell, Worker
 from tapes.render.output import write
 from tapes.saved_filters import SavedFilters
 from tapes.terminal import Channels, terminal
@@ -62,11 +62,11 @@ def _chosen(channels: Channels, run: Run, wanted: Wanted) -> tuple[str, ...] | N
 
     saved = SavedFilters(run.home.path)
 
-    def work(serve: Serve, tell: Tell) -> None:
+    def work(serve: Serve, tell: Tell, heed: Heed) -> None:
         with Desk(run) as desk:
             source = desk.source()
             names.update(names_of(source.client))
-            texts = Texts(source)
+            texts = Texts(source, heed=heed)
             asked = Asked(wanted.chosen, wanted.clock, names, wanted.order, wanted.limit)
             try:
                 ask_words(

@@ -3,6 +3,7 @@
 It is drawn on the terminal itself, never on stdout: that carries the ids, and may be a pipe.
 """
 
+import asyncio
 from collections.abc import Mapping
 from typing import Final
 
@@ -13,6 +14,7 @@ from prompt_toolkit.document import Document
 from prompt_toolkit.formatted_text import StyleAndTextTuples
 from prompt_toolkit.input import create_input
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+from prompt_toolkit.keys import Keys
 from prompt_toolkit.layout import (
     BufferControl,
     DynamicContainer,
@@ -37,6 +39,7 @@ from tapes.terminal import Channels
 beside_columns_min: Final = 110  # on narrower screens the preview stands below the list
 escape_seconds_max: Final = 0.05  # an Esc that no sequence follows by then is the key itself
 page_rows: Final = 10
+patience_seconds: Final = 0.4  # longer waits are said
 _STYLE: Final = Style.from_dict(
     {
         "cursor": "reverse",
@@ -60,6 +63,7 @@ class Screen:
         self._marked: dict[str, None] = {}  # in the order they were marked
         self._message = "opening …"
         self._problem = ""
+        self._awaited: str | None = None  # the line that was typed last, until its answer is there
         self._buffer = Buffer(document=Document(line), multiline=False, on_text_changed=self._typed)
         self._app: Application[tuple[str, ...] | None] = Application(
             layout=self._layout(),
@@ -86,7 +90,16 @@ class Screen:
 
     def _typed(self, buffer: Buffer) -> None:
         if self.worker is not None:
-            self.worker.ask(" ".join(buffer.text.splitlines()))
+            line = " ".join(buffer.text.split("\n"))
+            self._awaited = line
+            self.worker.ask(line)
+            asyncio.get_running_loop().call_later(patience_seconds, self._say_that_it_takes, line)
+
+    def _say_that_it_takes(self, line: str) -> None:
+        """The list still belongs to another line, and would pass for this one's."""
+        if self._awaited == line and not self._message:
+            self._message = "looking …"
+            self._app.invalidate()
 
     def _take(self, message: Message) -> None:
         match message:
@@ -95,11 +108,17 @@ class Screen:
                     self._app.exit(exception=error)
             case Told(what, done, total):
                 self._message = f"{what}: {done}" + (f" of {total}" if total else "")
-            case Reply(_, None, problem):
-                self._problem = problem  # the last list that meant something stays
-            case Reply(_, listing, _) if listing is not None:
+            case Reply(line, None, problem):
+                self._problem, self._message = problem, ""  # the last list that meant something stays
+                self._answered(line)
+            case Reply(line, listing, _) if listing is not None:
                 self._list(listing.found, listing.sessions)
+                self._answered(line)
         self._app.invalidate()
+
+    def _answered(self, line: str) -> None:
+        if self._awaited == line:
+            self._awaited = None
 
     def _list(self, found: tuple[Found, ...], sessions: int | None) -> None:
         """The cursor stays with its session, if that is still there."""
@@ -160,6 +179,7 @@ class Screen:
         keys.add("tab")(lambda _: self._mark(1))
         keys.add("s-tab")(lambda _: self._mark(-1))
         keys.add("enter")(self._enter)
+        keys.add(Keys.BracketedPaste)(lambda event: self._buffer.insert_text(safe_line(event.data)))
         for name in ("escape", "c-c", "c-g"):
             keys.add(name, eager=True)(lambda event: event.app.exit(result=None))
         return keys

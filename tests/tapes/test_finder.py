@@ -4,13 +4,17 @@ import os
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
+from threading import Event
 
 import pytest
 
+from query.finding import Listing
 from query.fuzzy import fuzzy_score
 from store.local import LocalStore
 from store.local_path import local_store_path
+from tapes.finder.worker import Heed, Message, Reply, Serve, Tell, Worker
 from tests.command_line import HOUSE, SAMPLE, Person
 from tests.laptops import turn
 from tests.tmux import environ_of, needs_tmux, terminal
@@ -95,6 +99,50 @@ def test_half_a_filter_keeps_the_list_and_says_why(ada: Person) -> None:
         pane.wait("8 sessions")
         pane.type("Escape")
         pane.wait("LEFT 130")
+
+
+@needs_tmux
+def test_a_paste_becomes_one_line(ada: Person) -> None:
+    """Several lines and control characters from a clipboard stand in the line as blanks and signs, and are looked for."""
+    with terminal("tapes search -i", environ_of(ada.home)) as pane:
+        pane.wait("8 sessions")
+        pane.paste("project:kite\n make\x07 \n")
+        screen = pane.wait("project:kite make␇")
+        pane.wait("(?m)^1 session$")
+        pane.type("Escape")
+        pane.wait("LEFT 130")
+
+    assert screen.splitlines()[0].rstrip() == "> project:kite make␇"
+
+
+def test_a_look_that_nobody_waits_for_ends(tmp_path: Path) -> None:
+    """While a slow look reads, another line ends it unanswered and is answered itself; leaving ends the thread at once."""
+    said: list[Message] = []
+    reading, answered = Event(), Event()
+
+    def work(serve: Serve, _tell: Tell, heed: Heed) -> None:
+        def look(line: str) -> Listing:
+            while line.startswith("slow"):
+                reading.set()
+                time.sleep(0.001)
+                heed()
+            return Listing((), 0)
+
+        serve(look)
+
+    def deliver(message: Message) -> None:
+        said.append(message)
+        answered.set()
+
+    with Worker(work, deliver) as worker:
+        worker.ask("slow")
+        assert reading.wait(30)
+        worker.ask("quick")
+        assert answered.wait(30)
+        reading.clear()
+        worker.ask("slow again")
+        assert reading.wait(30)
+    assert said == [Reply("quick", Listing((), 0))]
 
 
 @needs_tmux
