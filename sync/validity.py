@@ -255,7 +255,7 @@ def _check_objects(roster: Roster, memory: Memory, commit: Commit, *, admits_aut
 
 
 def _check_kinds(roster: Roster, commit: Commit) -> None:
-    """What each event brings: a push its manifest, packs and texts; published stats one object, for the whole team."""
+    """What each event brings: a push its manifest and packs; published stats one object, for the whole team."""
     pushes = any(isinstance(event, events.Push) for event in commit.events)
     published = sum(isinstance(event, events.StatsPublished) for event in commit.events)
     kinds = [ref.kind for ref in commit.objects]
