@@ -166,6 +166,17 @@ def test_leaving_is_enacted_by_the_next_write(book: Book) -> None:
     book.write(book.says(book.owner, [idle]))
 
 
+def test_a_second_wish_to_leave_waits_for_no_epoch(book: Book) -> None:
+    """Two may ask to leave before anybody writes: one epoch then ends both, and neither wish is lost."""
+    ben, cat = let_in(book, "ben"), let_in(book, "cat")
+    book.write(book.says(ben, [events.Left(type="left")]))
+    book.write(book.says(cat, [events.Left(type="left")]))
+    book.write(ending(book.context(book.owner), keychain(book.owner), []))
+
+    assert [book.owner.identity.member_id] == [member.id for member in roster_of(book).active_members()]
+    assert not roster_of(book).rotation_due
+
+
 def wanted(book: Book, epoch: int, space: bytes | None = None) -> events.RewrapWanted:
     """A request for a key of the team space, or of another."""
     return events.RewrapWanted(
