@@ -34,12 +34,20 @@ def _version() -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Command:
-    """A command: its words, the module (and function) it is in, what it does, and one line that works."""
+    """A command: its words, the module (and function) it is in, what it does, and lines that work."""
 
     words: str
     module: str
     about: str
     example: str
+    more: tuple[str, ...] = ()
+
+    @property
+    def epilogue(self) -> str:
+        """What its help ends with."""
+        if not self.more:
+            return f"Example: {self.example}"
+        return "\n\n".join(("Examples:", self.example, *self.more))
 
 
 _GROUPS: Final = {
@@ -89,13 +97,23 @@ COMMANDS: Final = (
         "Import from every agent that keeps logs here.",
         "tapes import all",
     ),
-    _Command("sessions", "sessions", "List sessions, your own and the team's.", "tapes sessions --json"),
-    _Command("show", "show", "Read one session.", "tapes show 3f2a9c"),
+    _Command(
+        "sessions",
+        "sessions",
+        "List sessions, your own and the team's.",
+        "tapes sessions --since yesterday --has error",
+        ("tapes sessions --sort cost --limit 10 --project 'contributor.*'", "tapes sessions --json"),
+    ),
+    _Command("show", "show", "Read one session.", "tapes show 3f2a9c", ("tapes show 3f2a9c --full",)),
     _Command(
         "search",
         "search",
         "Find sessions by what was said in them, with filters (docs/search.md).",
         'tapes search "refactor retry" --since 7d --status failed',
+        (
+            """tapes search 'project:x model:*sonnet* cost:>0.5 tool:Bash "exact phrase" retr* -word'""",
+            "tapes search -i | tapes export -o chosen.tape",
+        ),
     ),
     _Command(
         "reprice",
@@ -120,18 +138,27 @@ COMMANDS: Final = (
         "export",
         "Write sessions to a file: tape, json, ndjson, csv, md, html or parquet.",
         "tapes export --all -o everything.tape",
+        (
+            "tapes search debugging | tapes export -o debug.html",
+            "tapes export --since 30d --content redacted -o month.json",
+        ),
     ),
     _Command(
         "stats",
         "stats",
         "Costs, tokens and use of the last days, beside the days before.",
         "tapes stats --team --period 30d",
+        ("tapes stats --period 4w --members --tz Europe/Vienna --csv",),
     ),
     _Command(
         "sql",
         "sql",
         "Ask with SQL, read-only.",
         'tapes sql "SELECT model, count(*) FROM nodes GROUP BY ALL"',
+        (
+            'tapes sql "DESCRIBE messages"',
+            'tapes sql --format csv "SELECT tool, count(*) FROM tool_calls GROUP BY ALL"',
+        ),
     ),
     _Command(
         "import bundle",
@@ -303,7 +330,7 @@ def build() -> App:
             f"tapes.commands.{command.module}:{command.module}",
             name=name,
             help=command.about,
-            help_epilogue=f"Example: {command.example}",
+            help_epilogue=command.epilogue,
         )
     return app
 

@@ -50,7 +50,7 @@ def export(
         str | None,
         Parameter(
             name=["--output", "-o"],
-            help="File, folder for parquet, or s3://bucket/…; else, or with -, stdout.",
+            help="File (one that is there is replaced), new folder for parquet, or s3://bucket/…; else, or with -, stdout.",
             allow_leading_hyphen=True,
         ),
     ] = None,

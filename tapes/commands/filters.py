@@ -41,7 +41,9 @@ class FilterFlags:
     filter: Annotated[
         tuple[str, ...], Parameter(help="A saved one, by its name (tapes filter); all of them hold.")
     ] = ()
-    tz: Annotated[str | None, Parameter(help="Time zone of days and times, such as Europe/Vienna.")] = None
+    tz: Annotated[
+        str | None, Parameter(help="Time zone of days and times, such as Europe/Vienna; else this machine's.")
+    ] = None
 
     def chosen(self, line: str = "") -> SessionFilter:
         """The filter of these flags and of a line in the search grammar. UsageError for what neither can mean."""

@@ -53,18 +53,21 @@ def test_help_imports_nothing_heavy(words: list[str], tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.words)
 def test_every_command_has_help_with_an_example_that_parses(command: cli._Command, ada: Person) -> None:
-    """`--help` names the command, `--json` and an example; the example's options exist."""
+    """`--help` names the command, `--json` and examples; their options exist (tests/e2e/test_examples.py runs them)."""
     done = ada.tapes(*command.words.split(), "--help")
 
     assert 0 == done.code
     assert f"Usage: tapes {command.words}" in done.out
     assert "--json" in done.out
-    assert f"Example: {command.example}" in " ".join(done.out.split())
-    words = shlex.split(command.example)[1:]
-    assert words[: len(command.words.split())] == command.words.split()
-    chosen, _, ignored = cli.build().parse_args(words, exit_on_error=False, print_error=False)
-    assert callable(chosen)
-    assert not ignored
+    assert ("Examples: " if command.more else f"Example: {command.example}") in " ".join(done.out.split())
+    for example in (command.example, *command.more):
+        assert " ".join(example.split()) in " ".join(done.out.split())
+        words = shlex.split(example)[1:]
+        words = words[: words.index("|")] if "|" in words else words
+        chosen, _, ignored = cli.build().parse_args(words, exit_on_error=False, print_error=False)
+        assert callable(chosen)
+        assert not ignored
+    assert shlex.split(command.example)[1:][: len(command.words.split())] == command.words.split()
 
 
 @pytest.mark.parametrize(
