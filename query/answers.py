@@ -5,11 +5,14 @@ A command that a resident process answers (tapes/answering) shows these and load
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
-from query.filter import SessionFilter, Status
 from query.moments import Clock
 
+if TYPE_CHECKING:  # the type only: it brings pydantic along, which `--help` does without
+    from query.filter import SessionFilter
+
+Status = Literal["completed", "failed", "abandoned", "unknown"]
 Order = Literal["date", "relevance", "cost", "duration", "tokens"]
 Scope = Literal[
     "session", "turn", "tool"
@@ -164,7 +167,7 @@ class Answer:
 class Asked:
     """A search. `limit`: sessions, or turns where those are the scope, shown at most."""
 
-    chosen: SessionFilter
+    chosen: "SessionFilter"
     clock: Clock
     names: Mapping[str, str]  # what members call themselves, by hex id
     order: Order = "date"

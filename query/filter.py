@@ -16,11 +16,12 @@ from urllib.parse import parse_qsl, urlencode
 from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
 
 from crypto.errors import UsageError
+from query import answers
 from query.moments import Clock, span
 
 value_chars_max = 512  # of one value: labels are never longer
 values_max = 64  # of one field
-Status = Literal["completed", "failed", "abandoned", "unknown"]
+Status = answers.Status
 Space = Literal["team", "private", "local"]
 Feature = Literal["error", "tool", "git", "unpriced", "unsynced"]
 _COMPARISON: Final = re.compile(r"(>=|<=|>|<)\s*(\S+)")
@@ -95,6 +96,11 @@ class SessionFilter(BaseModel):
                 raise UsageError(f"{name} is given twice: {fields[name]!r} and {value!r}")
             fields[name] = fields[name] + value if name in fields else value
         return filter_of(fields)
+
+    @property
+    def means_all(self) -> bool:
+        """Whether it is empty: every session passes."""
+        return self == SessionFilter()
 
     @property
     def timed(self) -> bool:

@@ -1,16 +1,19 @@
-"""The filters that commands share, as flags."""
+"""The filters that commands share, as flags.
+
+What they mean is imported when they are read: with pydantic there, cyclopts would check each flag with it once more.
+"""
 
 from dataclasses import dataclass, fields
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 from cyclopts import Parameter
 
 from crypto.errors import UsageError
-from query.filter import SessionFilter, filter_of
-from query.grammar import parse_line
 from query.moments import Clock, clock_now, time_forms
 from tapes.home import current_home
-from tapes.saved_filters import SavedFilters
+
+if TYPE_CHECKING:  # the type only: see above
+    from query.filter import SessionFilter
 
 
 @Parameter(name="*")
@@ -45,8 +48,12 @@ class FilterFlags:
         str | None, Parameter(help="Time zone of days and times, such as Europe/Vienna; else this machine's.")
     ] = None
 
-    def chosen(self, line: str = "") -> SessionFilter:
+    def chosen(self, line: str = "") -> "SessionFilter":
         """The filter of these flags and of a line in the search grammar. UsageError for what neither can mean."""
+        from query.filter import filter_of  # noqa: PLC0415 - see the caption
+        from query.grammar import parse_line  # noqa: PLC0415 - see the caption
+        from tapes.saved_filters import SavedFilters  # noqa: PLC0415 - see the caption
+
         given = {name: value for name in _FILTERS if (value := getattr(self, name))}
         empty = [name for name in _FILTERS if getattr(self, name) == ""]
         if empty:

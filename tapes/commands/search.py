@@ -7,9 +7,6 @@ from cyclopts import Parameter
 
 from crypto.errors import UsageError
 from query.answers import Answer, Asked, Order, Scope, ranked_max
-from query.filter import SessionFilter
-from tapes.answering.asking import ask, clock_fields
-from tapes.answering.protocol import Question
 from tapes.commands.context import Flags, Run, begin, no_flags, nothing_yet
 from tapes.commands.filters import FilterFlags, no_filters
 from tapes.render.search_results import (
@@ -49,7 +46,7 @@ def search(
             raise UsageError("-i lists sessions", hint="leave --scope out")
         return _interactive(" ".join(words), sort, limit, filters, flags, scan=scan)
     chosen, clock = filters.chosen(" ".join(words)), filters.clock()
-    if chosen == SessionFilter():
+    if chosen.means_all:
         raise UsageError(
             "there is nothing to search for", hint="give words or filters; `tapes sessions` lists all"
         )
@@ -74,6 +71,9 @@ def search(
 
 def _resident(run: Run, asked: Asked) -> tuple[Answer, Asked, list[str]] | None:
     """The answer of the resident process, if there is one."""
+    from tapes.answering.asking import ask, clock_fields  # noqa: PLC0415 - as in commands/filters.py
+    from tapes.answering.protocol import Question  # noqa: PLC0415 - as above
+
     question = Question(
         about="search",
         chosen=asked.chosen.model_dump(exclude_defaults=True),

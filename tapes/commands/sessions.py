@@ -7,9 +7,6 @@ from typing import Annotated, Any, Literal
 from cyclopts import Parameter, validators
 
 from query.answers import Asked, Listed, unlimited
-from query.filter import SessionFilter
-from tapes.answering.asking import ask, clock_fields
-from tapes.answering.protocol import Question
 from tapes.commands.context import Flags, Run, begin, no_flags, nothing_yet
 from tapes.commands.filters import FilterFlags, no_filters
 from tapes.render.session_list import piped_list, shown_of, terminal_list, totals_line, untitled_line
@@ -35,7 +32,7 @@ def sessions(
     if flags.json:
         run.out.answer("sessions", _fields(found))
     elif not found.sessions:
-        nothing = chosen == SessionFilter()
+        nothing = chosen.means_all
         run.out.say(nothing_yet(run) if nothing else "No session passes the filter.")
     elif run.out.stdout.is_terminal:
         run.out.show(*terminal_list(found, names, run.out.stdout.width, clock.zone))
@@ -52,6 +49,9 @@ def sessions(
 
 def _resident(run: Run, asked: Asked) -> tuple[Listed, Mapping[str, str]] | None:
     """The list of the resident process, if there is one."""
+    from tapes.answering.asking import ask, clock_fields  # noqa: PLC0415 - as in commands/filters.py
+    from tapes.answering.protocol import Question  # noqa: PLC0415 - as above
+
     filtered = asked.chosen.model_dump(exclude_defaults=True)
     question = Question(
         about="sessions", chosen=filtered, order=asked.order, limit=asked.limit, **clock_fields(asked.clock)

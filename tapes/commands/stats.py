@@ -11,9 +11,6 @@ from cyclopts import Parameter
 from crypto.errors import UsageError
 from query.moments import clock_now
 from query.stats_answer import Ask, TeamStats, Use, days_max
-from tapes.answering.asking import ask as ask_resident
-from tapes.answering.asking import clock_fields
-from tapes.answering.protocol import Question
 from tapes.commands.context import Flags, Run, begin, no_flags
 from tapes.render.dashboard import plain_stats, stats_csv, stats_md, terminal_stats
 from tapes.render.output import write
@@ -58,6 +55,9 @@ def stats(
 
 def _resident(run: Run, asked: Ask) -> tuple[TeamStats, Mapping[str, str]] | None:
     """The numbers of the resident process, if there is one."""
+    from tapes.answering.asking import ask, clock_fields  # noqa: PLC0415 - as in commands/filters.py
+    from tapes.answering.protocol import Question  # noqa: PLC0415 - as above
+
     question = Question(
         about="stats",
         days=asked.days,
@@ -66,7 +66,7 @@ def _resident(run: Run, asked: Ask) -> tuple[TeamStats, Mapping[str, str]] | Non
         fold_small=asked.fold_small,
         **clock_fields(asked.clock),
     )
-    found = ask_resident(run.home.answering, question, TeamStats)
+    found = ask(run.home.answering, question, TeamStats)
     return None if found is None else (found[0], found[1].names)
 
 

@@ -16,6 +16,9 @@ STORES = {"sqlite3", "nacl", "sync.client", "pydantic"}
 # In a home that is in a team and has nothing new. Who reads manifests needs Arrow; who asks the log, or nothing, does not.
 BARRED = {
     ("config", "list"): LIGHT | QUERIES | ARROW | STORES,
+    ("sessions", "--help"): LIGHT | QUERIES | ARROW | STORES,
+    ("search", "--help"): LIGHT | QUERIES | ARROW | STORES,
+    ("stats", "--help"): LIGHT | QUERIES | ARROW | STORES,
     ("filter", "list"): LIGHT | QUERIES | ARROW | (STORES - {"pydantic"}),
     ("import", "claude", str(SAMPLE)): LIGHT | QUERIES | ARROW | {"sync.client", "zstandard", "tenacity"},
     ("storage", "status"): LIGHT | QUERIES | ARROW,
