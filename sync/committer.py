@@ -66,10 +66,12 @@ class Committer:
         """Settle the attempt a crash interrupted: its slot if it landed (now or then), None if lost or there is none.
 
         Must run before anything new is drafted: a late write of the old bytes may yet arrive, and be committed twice.
+        VerificationFailed, and nothing is written, when the bucket was rolled back meanwhile.
         """
         entry = self._replica.journal()
         if entry is None:
             return None
+        self._log.require_head()
         self._log.catch_up()
         if self._log.next_seq == entry.seq:
             won = self._settle(entry.seq, entry.data)
@@ -82,9 +84,11 @@ class Committer:
     def commit(self, drafter: Drafter) -> Committed | None:
         """Draft, put, and on a lost race draft again. None when a new draft finds nothing left to say.
 
-        `drafter` is called once per point of the log; it raises when the author may no longer say this.
+        `drafter` is called once per point of the log; it raises when the author may no longer say this. VerificationFailed, and
+        nothing is written, when the bucket was rolled back.
         """
         commit_id = token_bytes(16)
+        self._log.require_head()
         for lost in range(commit_attempts_max):
             self._log.catch_up()
             seq = self._log.next_seq

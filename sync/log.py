@@ -147,11 +147,7 @@ class LogReader:
         A roll-back, a fork or a restored backup all show at the head: what lies past the oldest lost slot is not ours any
         more. A slot that is absent below a later one is withheld or lost; filling it would fork the team.
         """
-        head = self._replica.head()
-        if head is not None:
-            found = self._fetch_pinned(head)
-            if found != head.data:
-                raise self._rolled_back(head.seq, head.data, found)
+        self.require_head()
         came, listed = self._ahead(on_slot)
         came += self.catch_up(on_slot)
         beyond = (seq for seq in listed if seq >= self.next_seq)
@@ -163,6 +159,16 @@ class LogReader:
                 hint="the bucket lost or hides a commit; do not write to it, run `tapes verify` on every device",
             )
         return came
+
+    def require_head(self) -> None:
+        """VerificationFailed, with evidence, unless the bucket has the newest slot that this device pinned. One GET.
+
+        Asked before every write, too: a server that comes back with last night's data while a long upload, or a crash, lies
+        between would else take a slot above a hole, and with that for its pinned head this device would see no roll-back.
+        """
+        head = self._replica.head()
+        if head is not None and (found := self._fetch_pinned(head)) != head.data:
+            raise self._rolled_back(head.seq, head.data, found)
 
     def expect(self, team: bytes, seq: int, slot_hash: bytes) -> None:
         """After catching up: refuse a log that is not the team a link or code speaks of, or lacks the head it was made at."""

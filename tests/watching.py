@@ -16,9 +16,9 @@ from tests.command_line import HOUSE, SAMPLE, Person
 patience_seconds = 60
 
 
-def until(true: Callable[[], Any], *, what: str) -> Any:
+def until(true: Callable[[], Any], *, what: str, seconds_max: float = patience_seconds) -> Any:
     """Look again until it is true; what it then was."""
-    deadline = time.monotonic() + patience_seconds
+    deadline = time.monotonic() + seconds_max
     while not (found := true()):
         assert time.monotonic() < deadline, f"never happened: {what}"
         time.sleep(0.1)

@@ -5,6 +5,7 @@ import select
 import socket
 import socketserver
 import ssl
+import struct
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -106,6 +107,8 @@ class _Door(socketserver.ThreadingTCPServer):
         self.target = target
         self.tls = tls
         self.open: set[socket.socket] = set()
+        self.sent_bytes_max: int | None = None
+        self.dropped = 0
 
 
 class _DoorHandler(socketserver.BaseRequestHandler):
@@ -122,16 +125,24 @@ class _DoorHandler(socketserver.BaseRequestHandler):
             here = self.server.tls.wrap_socket(here, server_side=True)
         with here, socket.create_connection(self.server.target, _idle_seconds) as there:
             threading.Thread(target=_copy, args=(there, here), daemon=True).start()
-            _copy(here, there)
+            if _copy(here, there, self.server.sent_bytes_max):
+                self.server.dropped += 1
+                # An abort in the middle of a body: neither side hears of an orderly end.
+                for side in (here, there):
+                    side.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
-def _copy(source: socket.socket, into: socket.socket) -> None:
-    """One way; TLS keeps bytes of its own, so that `select` would not do here."""
+def _copy(source: socket.socket, into: socket.socket, bytes_max: int | None = None) -> bool:
+    """One way; TLS keeps bytes of its own, so that `select` would not do here. Whether it stopped at `bytes_max`."""
+    left = bytes_max
     with suppress(OSError):
         while piece := source.recv(_piece_bytes):
-            into.sendall(piece)
+            into.sendall(piece[:left])
+            if left is not None and (left := left - len(piece)) <= 0:
+                return True
     with suppress(OSError):
         into.shutdown(socket.SHUT_WR)
+    return False
 
 
 class Door:
@@ -156,17 +167,31 @@ class Door:
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01})
         self._thread.start()
 
+    @property
+    def dropped(self) -> int:
+        """Connections that were aborted since the last `choke`."""
+        return self._server.dropped if self._server is not None else 0
+
+    def choke(self, bytes_max: int | None) -> None:
+        """Abort each new connection once it has sent so many bytes; None: no more."""
+        assert self._server is not None
+        self._server.sent_bytes_max, self._server.dropped = bytes_max, 0
+        self._hang_up()
+
     def shut(self) -> None:
         """Cut the wire."""
         if self._server is None or self._thread is None:
             return
         self._server.shutdown()
         self._thread.join()
-        for each in self._server.open:
-            with suppress(OSError):
-                each.shutdown(socket.SHUT_RDWR)
+        self._hang_up()
         self._server.server_close()
         self._server = None
+
+    def _hang_up(self) -> None:
+        for each in tuple(self._server.open) if self._server is not None else ():
+            with suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
 
 
 @contextmanager

@@ -6,10 +6,11 @@ import os
 import socket
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from secrets import token_hex
+from typing import Any
 
 import boto3
 import pytest
@@ -36,19 +37,53 @@ class S3Service:
     def endpoint_url(self) -> str:
         return self.environment["AWS_ENDPOINT_URL"]
 
-    def make_bucket(self) -> str:
-        """A new empty bucket; returns its name."""
-        name = f"tapes-{token_hex(8)}"
-        client = boto3.client(
+    def make_bucket(self, name: str | None = None) -> str:
+        """A new empty bucket, of this name or another; returns its name."""
+        name = name or f"tapes-{token_hex(8)}"
+        with closing(self.client()) as client:
+            client.create_bucket(Bucket=name)
+        return name
+
+    def client(self) -> Any:
+        """A bare client, for what a bucket's operator does behind everybody's back; close it."""
+        return boto3.client(
             "s3",
             endpoint_url=self.endpoint_url,
             region_name=self.environment["AWS_DEFAULT_REGION"],
             aws_access_key_id=self.environment["AWS_ACCESS_KEY_ID"],
             aws_secret_access_key=self.environment["AWS_SECRET_ACCESS_KEY"],
         )
-        client.create_bucket(Bucket=name)
-        client.close()
-        return name
+
+    def copy(self, bucket: str) -> dict[str, bytes]:
+        """Everything in a bucket."""
+        with closing(self.client()) as client:
+            pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket)
+            names = [each["Key"] for page in pages for each in page.get("Contents", [])]
+            return {name: client.get_object(Bucket=bucket, Key=name)["Body"].read() for name in names}
+
+    def restore(self, bucket: str, objects: dict[str, bytes]) -> None:
+        """Put a copy back."""
+        with closing(self.client()) as client:
+            for name, data in objects.items():
+                client.put_object(Bucket=bucket, Key=name, Body=data)
+
+
+def start(scripts: Path, folder: Path, port: int) -> S3Service:
+    """One service of one's own at a port; whoever starts it ends it by its stop.sh."""
+    done = subprocess.run(
+        [scripts / "start.sh", folder, str(port)],
+        capture_output=True,
+        text=True,
+        timeout=start_seconds_max,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return S3Service(dict(line.split("=", 1) for line in done.stdout.splitlines()))
+
+
+def stop(scripts: Path, folder: Path) -> None:
+    """End it, by its process ids."""
+    subprocess.run([scripts / "stop.sh", folder], check=True, timeout=start_seconds_max)
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from typing import NoReturn
 
 import pytest
 
-from crypto.errors import StoreError, TapesError
+from crypto.errors import StoreError, TapesError, VerificationFailed
 from crypto.identities import SecretKeys
 from store import events
 from store.names import slot_name
@@ -165,3 +165,39 @@ def test_garbage_in_the_next_slot_costs_one_number(store: StrictStore, ana: Clie
     junk = ana.replica.slot(1)
     assert junk is not None
     assert junk.void_reason is not None
+
+
+def test_an_interrupted_attempt_is_not_put_into_a_bucket_that_was_rolled_back(
+    store: StrictStore, ana: Client
+) -> None:
+    """The server dies under the write and comes back with last night's data: said, with evidence, and no slot above the hole."""
+    last_night = {info.name: store.get(info.name) for info in store.list("")}
+    ana.commit(note(ana))
+    store.schedule = fault_at(Fault.BEFORE, "put", "log/")
+    with pytest.raises(StoreError):
+        ana.commit(note(ana))
+    [lost] = set(slots(store)) - last_night.keys()
+    data = store.get(lost)
+    store.plant(lost, None)
+    for again in (ana.committer.resume, lambda: ana.commit(note(ana))):
+        with pytest.raises(VerificationFailed, match=f"{lost}: is gone"):
+            again()
+
+    assert slots(store) == sorted(last_night)
+    store.plant(lost, data)
+    assert 2 == ana.committer.resume()
+
+
+def test_a_bucket_that_is_rolled_back_under_a_long_upload_gets_no_commit(
+    store: StrictStore, ana: Client
+) -> None:
+    """The log was looked at before the upload; by its end the newest slot is gone: the commit is refused, and writes nothing."""
+    ana.commit(note(ana))
+    ana.log.refresh()
+    newest = slots(store)[-1]
+    store.plant(newest, None)
+
+    with pytest.raises(VerificationFailed, match=f"{newest}: is gone"):
+        ana.commit(note(ana))
+    assert newest not in slots(store)
+    assert None is ana.replica.journal()
