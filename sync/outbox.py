@@ -87,8 +87,9 @@ class Outbox:
 
     def pending_count(self, kind: SpaceKind, space: bytes | None) -> int:
         """How many nodes `pending` gives of all its conversations. Only what decides it is read: they may be a million."""
-        anything = space if self._replica.has_own() else None
-        return sum(self._count_lacking(outgoing, anything) for outgoing in self.conversations(kind, space))
+        waiting = list(self.conversations(kind, space))
+        there = space if waiting and self._replica.has_own() else None
+        return sum(self._count_lacking(outgoing, there) for outgoing in waiting)
 
     def _count_lacking(self, outgoing: Outgoing, space: bytes | None) -> int:
         count, candidates = 0, self._local.outputs_of(outgoing.conversation, node_bytes_max)

@@ -444,7 +444,7 @@ class Replica:
         return {by_tag[tag]: Synced(output, bool(content)) for tag, output, content in rows}
 
     def has_own(self) -> bool:
-        """Whether any space has any node from this member."""
+        """Whether any space has any node from this member. Looks at others' until it meets one: ask when it matters."""
         return self._db.execute("SELECT 1 FROM synced WHERE own_output >= 0 LIMIT 1").fetchone() is not None
 
     def forget_synced(self, space: bytes, nodes: Iterable[bytes]) -> None:
