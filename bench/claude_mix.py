@@ -1,6 +1,6 @@
 """The mix of bench/mix.py as Claude Code logs: one file a session, streamed, seeded.
 
-python -m bench.claude_mix FOLDER NODES
+python -m bench.claude_mix FOLDER NODES [SEED]
 """
 
 import json
@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from bench.mix import Mix
+from bench.mix import SEED, Mix
 from store.nodes import Json, Node
 
 _FIELDS = {"tool_use_id": "id", "tool_name": "name", "tool_input": "input", "tool_result_id": "tool_use_id",
@@ -54,10 +54,10 @@ def _lines(number: int, session: list[Node]) -> Iterator[dict[str, Json]]:
         parent = line_id
 
 
-def write_logs(folder: Path, nodes: int) -> int:
-    """Sessions until there are `nodes` turns; their bytes."""
+def write_logs(folder: Path, nodes: int, seed: int = SEED) -> int:
+    """Sessions until there are `nodes` turns; their bytes. Another seed's are other sessions."""
     size = 0
-    for number, session in enumerate(Mix().sessions(nodes)):
+    for number, session in enumerate(Mix(seed).sessions(nodes), (seed - SEED) << 32):
         project = folder / f"-home-dev-{session[0].project}"
         project.mkdir(parents=True, exist_ok=True)
         lines = (
@@ -68,4 +68,4 @@ def write_logs(folder: Path, nodes: int) -> int:
 
 
 if __name__ == "__main__":
-    print(write_logs(Path(sys.argv[1]), int(sys.argv[2])))
+    print(write_logs(Path(sys.argv[1]), *map(int, sys.argv[2:])))

@@ -17,6 +17,7 @@ from store.eras import make_node
 from store.limits import frame_raw_bytes_min, zstd_level_push
 from store.nodes import Json, Node, Source, Usage, node_to_bytes
 
+SEED = 11
 turns_per_session = 240
 _files_per_session = 14
 _names_per_session = 60  # identifiers of one project
@@ -41,7 +42,7 @@ _LINES = (
 class Mix:
     """Sessions; the same seed gives the same nodes. Needs the memory of one session."""
 
-    def __init__(self, seed: int = 11, vocabulary: int = 12_000) -> None:
+    def __init__(self, seed: int = SEED, vocabulary: int = 12_000) -> None:
         self._random = random.Random(seed)
         letters = "etaoinshrdlucmfwypvbgk"
         self._words = [

@@ -25,11 +25,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from bench.mix import SEED
+from store.local import LocalStore
 from tests.services.shared import running
 
 HOUSE: Final = Path(__file__).parents[1]
 OUT: Final = HOUSE / "bench" / "out" / "scale.jsonl"
 _mib = 1 << 20
+_turns_of_a_day: Final = 1000
 Measure = dict[str, Any]
 
 
@@ -113,6 +116,9 @@ def _owner(bench: Bench, logs: Path) -> None:
     bench.phase("push", "ana", "storage", "sync")
     bench.phase("sync, nothing new", "ana", "storage", "sync", rounds=bench.rounds)
     bench.phase("idle look", "ana", "idle", rounds=bench.rounds)
+    bench.phase("storage status", "ana", "storage", "status", rounds=bench.rounds)
+    bench.phase("show, the author's", "ana", "show", _some_session(bench), rounds=bench.rounds)
+    _go_on(bench)
     _join(bench, "ben", measured=True)
     _join(bench, "cleo")
 
@@ -129,6 +135,25 @@ def _keeper_of_nothing(bench: Bench, logs: Path) -> None:
     bench.phase("sessions", "ana", "sessions", rounds=bench.rounds)
     shown = json.loads(bench.tapes("ana", "sessions", "--json"))["sessions"]
     bench.phase("show", "ana", "show", shown[0]["id"], rounds=bench.rounds)
+
+
+def _write_logs(folder: Path, nodes: int, seed: int) -> None:
+    # A process of its own: what this one holds would count as the least memory of all that it starts.
+    command = [sys.executable, "-m", "bench.claude_mix", str(folder), str(nodes), str(seed)]
+    subprocess.run(command, check=True, cwd=HOUSE)
+
+
+def _some_session(bench: Bench) -> str:
+    with LocalStore.open(bench.work / "ana" / "tapes.db") as local:
+        return next(local.leaves())
+
+
+def _go_on(bench: Bench) -> None:
+    """The author's day after: a few sessions more."""
+    more = bench.work / "more"
+    _write_logs(more, _turns_of_a_day, SEED + 1)
+    bench.phase("import 1,000 more", "ana", "import", "claude", str(more))
+    bench.phase("sync 1,000 more", "ana", "storage", "sync")
 
 
 def _join(bench: Bench, who: str, *, measured: bool = False) -> None:
@@ -188,9 +213,7 @@ def _bucket(work: Path, *, s3: bool) -> Iterator[tuple[str, Mapping[str, str]]]:
 def _run(nodes: int, work: Path, options: argparse.Namespace) -> None:
     logs = options.logs / str(nodes) if options.logs else work / "logs"
     if not logs.exists():
-        # A process of its own: what this one holds would count as the least memory of all that it starts.
-        made = [sys.executable, "-m", "bench.claude_mix", str(logs), str(nodes)]
-        subprocess.run(made, check=True, cwd=HOUSE)
+        _write_logs(logs, nodes, SEED)
     common = {
         "nodes": nodes,
         "store": _store_name(options),

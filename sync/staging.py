@@ -92,6 +92,10 @@ class StagingStore(LocalStore):
         if outermost and self._filled_bytes >= self._bytes_max:
             self._commit(self)
 
+    def count(self) -> int:
+        """How many nodes are staged. What was let go leaves gaps in their numbers."""
+        return int(self._run("SELECT count(*) FROM nodes")[0][0])
+
     def waiting_bytes(self) -> int:
         """The size of what came since the last commit."""
         query = "SELECT coalesce(sum(stored_bytes), 0) FROM nodes WHERE change > ?"
