@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from crypto.errors import VerificationFailed
 from crypto.sealing import SealKey
 from store import events
-from store.frames_ahead import FramesAhead
 from store.local import LocalFacts, LocalStore
 from sync.client import Client
 from sync.drafts import Content, DraftContext, draft
@@ -18,7 +17,8 @@ from sync.runs import Run, RunCutter
 from sync.team import private_epoch
 from sync.uploads import Squatted, upload
 
-if TYPE_CHECKING:  # the type only: it loads Arrow, for all who have nothing to push
+if TYPE_CHECKING:  # the types only: they load Arrow and more, for all who have nothing to push
+    from store.frames_ahead import FramesAhead
     from sync.batches import Batch
 
 squatted_attempts_max = 3  # three fresh names taken in a row: no bucket to write to
@@ -52,14 +52,14 @@ class Pusher:
     outbox: Outbox
     report: PushReport = field(default_factory=PushReport)
     progress: PushProgress | None = None
-    frames: FramesAhead = field(default_factory=FramesAhead)
+    frames: "FramesAhead | None" = None
     _walked: int = 0
     _to_walk: int | None = None
 
     def push(self) -> PushReport:
         """Push everything each space lacks."""
         change = self.local.last_change()
-        with self.frames:
+        try:
             for kind in ("team", "private"):
                 space = self._space(kind)
                 if space is None:
@@ -68,6 +68,9 @@ class Pusher:
                     self._begin_telling()
                     self._commit(run, space)
                 self.outbox.complete(kind, space, change)
+        finally:
+            if self.frames is not None:
+                self.frames.drop()
         return self.report
 
     def plan(self) -> list[PlannedConversation]:
@@ -166,8 +169,10 @@ class Pusher:
 
     def _upload(self, run: Run, space: bytes) -> "Batch":
         """Seal and upload everything of one commit but its manifest."""
+        from store.frames_ahead import FramesAhead  # noqa: PLC0415 - as above
         from sync.batches import BatchWriter  # noqa: PLC0415 - as above
 
+        self.frames = self.frames or FramesAhead()
         key = self.client.keychain.newest(self.client.roster, space)
         base = max(0, self.client.log.next_seq - 1)
         with BatchWriter(self.client, self.local, key, base, self.frames) as writer:
