@@ -77,7 +77,8 @@ def batch_root(commitments: Sequence[bytes]) -> bytes:
     """The Merkle root over a leaf's node commitments (RFC 6962 §2.1 shape, odd nodes promoted, never doubled)."""
     if not commitments:
         return sha256(labelled(labels.BATCH_LEAF, b"")).digest()
-    level = [sha256(labelled(labels.BATCH_LEAF, item)).digest() for item in commitments]
+    leaf = labelled(labels.BATCH_LEAF, b"")
+    level = [sha256(leaf + item).digest() for item in commitments]
     prefix = labelled(labels.BATCH_NODE, b"")
     while len(level) > 1:
         paired = [

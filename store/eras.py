@@ -59,6 +59,7 @@ ERAS: Final[dict[str, _Era]] = {
 }
 ERA_WRITTEN: Final = "E3"
 
+_TEXT: Final = {str}
 _HASH = re.compile(r"[0-9a-f]{64}\Z")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -108,8 +109,9 @@ def era_of(bucket: Json, parent_hash: str | None, stored_hash: str, hint: str | 
 
     Most nodes hash alike in several eras; the hint keeps the name that the node's writer gave.
     """
-    order = [hint, *ERAS] if hint in ERAS else list(ERAS)
-    return next((era for era in order if era and _fits(bucket, parent_hash, stored_hash, era)), None)
+    if hint in ERAS and _fits(bucket, parent_hash, stored_hash, hint):
+        return hint
+    return next((era for era in ERAS if era != hint and _fits(bucket, parent_hash, stored_hash, era)), None)
 
 
 def make_node(bucket: dict[str, Json], parent_hash: str | None, **metadata: Any) -> Node:
@@ -133,7 +135,7 @@ def _plain_bucket(bucket: Json, era: _Era) -> dict[str, Json] | None:
         return None
     made: dict[str, Json] = {"type": "", "role": "", "content": [], "model": "", "provider": "", **bucket}
     content = made.pop("content")
-    if type(content) is not list or any(type(value) is not str for value in made.values()):
+    if type(content) is not list or set(map(type, made.values())) != _TEXT:
         return None
     if made.get("agent_name") == "":
         del made["agent_name"]
@@ -171,7 +173,7 @@ def _plain_values(mapping: dict[str, Json]) -> bool:
         item = stack.pop()
         kind = type(item)
         if kind is dict:
-            if not all(type(key) is str and key.isascii() for key in item):
+            if item and (set(map(type, item)) != _TEXT or not "".join(item).isascii()):
                 return False
             stack.extend(item.values())
         elif kind is list:

@@ -21,9 +21,11 @@ from store.frames import raw_length
 from store.limits import MIB, frame_raw_bytes_max
 from store.outgoing import FrameJob, OutgoingFrame, make_frame
 
-processes_max: Final = 3
-alone_bytes_max: Final = 4 * MIB  # before a second process is worth its start of 50 ms
-asked_at_once: Final = 3  # of one process: one it works on, two on their way to it
+processes_max: Final = (
+    2  # more would wait: the asking process reads rows about as fast as two make frames of them
+)
+alone_bytes_max: Final = 16 * MIB  # before other processes are worth their start of 50 ms each
+asked_at_once: Final = 2  # of one process: one it works on, one on its way to it
 frames_in_line_max: Final = (
     24  # asked for and not yet given back: bounds memory, whatever one process is slow with
 )
@@ -37,11 +39,11 @@ _F_SETPIPE_SZ: Final = 1031
 
 
 def processes_worthwhile() -> int:
-    """How many processes beside this one; none on one core, nor where pipes always block."""
-    if sys.platform == "win32":
+    """How many processes beside this one: for cores that would idle. A busy machine only pays for them, as does one core."""
+    if sys.platform == "win32":  # pipes always block there
         return 0
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(processes_max, cores - 1)
+    return max(0, min(processes_max, cores - 1, int(cores - os.getloadavg()[0])))
 
 
 class _Slot:
@@ -147,7 +149,8 @@ class FramesAhead:
     """Give it jobs and take frames; use it in a `with`. One user at a time."""
 
     def __init__(self, processes: int | None = None, alone_bytes: int = alone_bytes_max) -> None:
-        self._to_start = processes_worthwhile() if processes is None else processes
+        """`processes`: as many as are worthwhile when they are needed, or so many."""
+        self._to_start = processes
         self._alone_bytes = alone_bytes
         self._children: list[_Child] = []
         self._line: deque[_Slot] = deque()
@@ -159,6 +162,11 @@ class FramesAhead:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.drop()
+
+    def expect(self, raw_bytes: int) -> None:
+        """So much is about to be asked for: if others are to help, they start now, and are ready when it is."""
+        if raw_bytes > self._alone_bytes:
+            self._start()
 
     def take(self, seal_key: SealKey, job: FrameJob) -> None:
         """Have a frame made; by this process where no other is free for it. Raises what `make_frame` raises."""
@@ -193,9 +201,11 @@ class FramesAhead:
         self._line.clear()
         while self._children:
             self._children.pop().end()
-            self._to_start += 1
+            self._to_start = (self._to_start or 0) + 1
 
     def _start(self) -> None:
+        if self._to_start is None:
+            self._to_start = processes_worthwhile()
         while self._to_start > 0:
             self._to_start -= 1
             with suppress(OSError):  # no more processes allowed: then without

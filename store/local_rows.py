@@ -31,7 +31,6 @@ _NODE_COLUMNS = ("id", "change", "conversation", "stored_bytes", *_FACT_NAMES)
 INSERT_NODE: Final = (
     f"INSERT INTO nodes ({', '.join(_NODE_COLUMNS)}) VALUES ({', '.join('?' * len(_NODE_COLUMNS))})"  # noqa: S608 - our own names
 )
-_GIT_ACTIVITY: Final = _FACT_NAMES.index("git_activity")
 # The columns that are no facts come first; facts follow in the order of their fields (a test holds the two together).
 _COLUMNS = """
 SELECT
@@ -41,6 +40,7 @@ SELECT
     cost_usd_micro, cost_source, cost_table, tool_calls, tool_errors, git_activity, tools
 FROM nodes
 """
+_GIT_ACTIVITY: Final = _FACT_NAMES.index("git_activity")
 FACTS_AFTER: Final = _COLUMNS + " WHERE id > ? ORDER BY id LIMIT ?"
 CONVERSATION_FACTS_AFTER: Final = _COLUMNS + " WHERE conversation = ? AND id > ? ORDER BY id LIMIT ?"
 

@@ -128,13 +128,13 @@ def rows_table(rows: Iterable[Row], member: bytes, device: bytes) -> pa.Table:
     remaining = iter(rows)
     batches = []
     while chunk := list(islice(remaining, _batch_rows)):
-        columns = {
-            **_facts_columns([row.facts for row in chunk]),
-            **_place_columns([row.place for row in chunk]),
-        }
-        columns["opening"] = [row.place.opening if row.place else row.opening for row in chunk]
-        columns["conversation"] = [row.conversation for row in chunk]
-        columns["stored_bytes"] = [row.stored_bytes for row in chunk]
+        facts, conversations, sizes, places, openings = zip(*chunk, strict=True)
+        columns: dict[str, Sequence[Any]] = {**_facts_columns(facts), **_place_columns(places)}
+        columns["opening"] = [
+            place.opening if place else opening for place, opening in zip(places, openings, strict=True)
+        ]
+        columns["conversation"] = conversations
+        columns["stored_bytes"] = sizes
         columns["member"] = [member] * len(chunk)
         columns["device"] = [device] * len(chunk)
         arrays = [pa.array(columns[field.name], field.type) for field in MANIFEST_SCHEMA]
@@ -152,25 +152,25 @@ def _without_place(local_rows: Iterable[LocalRow]) -> Iterator[Row]:
         yield Row(row.facts, bytes.fromhex(row.conversation), row.stored_bytes)
 
 
-def _facts_columns(facts: list[NodeFacts]) -> dict[str, list[Any]]:
+def _facts_columns(facts: Sequence[NodeFacts]) -> dict[str, Sequence[Any]]:
     """By column, read row by row: one look at each node's facts, not one for each column."""
     said = dict(zip(NodeFacts._fields, zip(*facts, strict=True), strict=True))
-    columns: dict[str, list[Any]] = {
+    columns: dict[str, Sequence[Any]] = {
         "hash": [bytes.fromhex(node_hash) for node_hash in said["hash"]],
         "parent": [bytes.fromhex(parent) if parent else None for parent in said["parent_hash"]],
         "verified": [version is not None for version in said["hash_version"]],
     }
     for name in ("hash_version", *_LABELS, "cost_source", "cost_table", "tools"):
-        cut = {text: _label(text) for text in set(said[name])}
-        columns[name] = [cut[text] for text in said[name]]
+        cut = {text: label for text in set(said[name]) if (label := _label(text)) != text}
+        columns[name] = [cut.get(text, text) for text in said[name]] if cut else said[name]
     for name in (*_TOKENS, "cost_usd_micro"):
         columns[name] = _counts(said[name])
     for name in ("created_us", "tool_calls", "tool_errors", "git_activity"):
-        columns[name] = list(said[name])
+        columns[name] = said[name]
     return columns
 
 
-def _place_columns(places: list[NodePlace | None]) -> dict[str, list[Any]]:
+def _place_columns(places: Sequence[NodePlace | None]) -> dict[str, Sequence[Any]]:
     return {
         "pack": [place and place.pack for place in places],
         "frame_offset": [place and place.frame.offset for place in places],
@@ -186,9 +186,9 @@ def _label(text: str | None) -> str | None:
     return storable_text(text).encode()[:label_bytes_max].decode(errors="ignore")
 
 
-def _counts(values: Sequence[int | None]) -> list[int | None]:
+def _counts(values: Sequence[int | None]) -> Sequence[int | None]:
     """A log may claim any number; one that is no count is unknown, not an error and not zero."""
     known = {value for value in set(values) if value is not None}
     if not known or 0 <= min(known) <= max(known) <= count_max:
-        return list(values)
+        return values
     return [value if value is not None and 0 <= value <= count_max else None for value in values]

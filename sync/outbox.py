@@ -78,7 +78,7 @@ class Outbox:
         )
         while page := list(islice(candidates, _page_nodes)):
             hashes = [bytes.fromhex(node.facts.hash) for node in page]
-            there = self._replica.synced(space, hashes) if space is not None else {}
+            there = self._replica.synced(space, hashes) if space and self._replica.has_own() else {}
             yield from (
                 node
                 for node, digest in zip(page, hashes, strict=True)

@@ -125,6 +125,8 @@ class Pusher:
         cutter = RunCutter()
         for outgoing in self.outbox.conversations(kind, space):
             before = self._walked
+            if cutter.run:
+                self._line().expect(cutter.raw_bytes)
             for node in self.outbox.pending(outgoing, space):
                 if (full := cutter.take(outgoing, node)) is not None:
                     yield full
@@ -169,17 +171,21 @@ class Pusher:
 
     def _upload(self, run: Run, space: bytes) -> "Batch":
         """Seal and upload everything of one commit but its manifest."""
-        from store.frames_ahead import FramesAhead  # noqa: PLC0415 - as above
         from sync.batches import BatchWriter  # noqa: PLC0415 - as above
 
-        self.frames = self.frames or FramesAhead()
         key = self.client.keychain.newest(self.client.roster, space)
         base = max(0, self.client.log.next_seq - 1)
-        with BatchWriter(self.client, self.local, key, base, self.frames) as writer:
+        with BatchWriter(self.client, self.local, key, base, self._line()) as writer:
             for outgoing, nodes in run:
                 put = writer.add if outgoing.content == "full" else writer.withhold
                 put(outgoing.conversation, nodes)
             return writer.finish()
+
+    def _line(self) -> "FramesAhead":
+        from store.frames_ahead import FramesAhead  # noqa: PLC0415 - as above
+
+        self.frames = self.frames or FramesAhead()
+        return self.frames
 
     def _still_lacking(self, run: Run, space: bytes) -> Run:
         lacks = self.outbox.lacks

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from store.commits import Commit, ObjectRef, parse
 from store.database import DatabaseKind, connect
@@ -69,8 +69,7 @@ class PublishedObject:
     device: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Synced:
+class Synced(NamedTuple):
     """What a space has of a node: the largest output count, and whether its bytes are there or its metadata only."""
 
     output: int
@@ -420,14 +419,11 @@ class Replica:
 
     def mark_synced(self, space: bytes, nodes: Iterable[tuple[bytes, Synced]], *, own: bool) -> None:
         """Record nodes, by hash, as present in `space`: the largest output of this member's, content once any row had it."""
-        columns = (
-            (
-                self.tag(space, digest),
-                int(there.content),
-                *((there.output, int(there.content)) if own else (-1, 0)),
-            )
-            for digest, there in nodes
-        )
+        tag = self.tag
+        columns = [
+            (tag(space, digest), content, output, content) if own else (tag(space, digest), content, -1, 0)
+            for digest, (output, content) in nodes
+        ]
         self._db.executemany(
             "INSERT INTO synced(tag, content, own_output, own_content) VALUES (?,?,?,?)"
             " ON CONFLICT(tag) DO UPDATE SET content = max(content, excluded.content),"

@@ -31,8 +31,8 @@ class RunCutter:
     """Fills one run after the other: `take` every node, and `cut` what is left in the end."""
 
     run: Run = field(default_factory=list)
+    raw_bytes: int = 0  # of content in it
     _rows: int = 0
-    _raw_bytes: int = 0
     _label_bytes: int = 0
 
     def take(self, outgoing: Outgoing, node: LocalFacts) -> Run | None:
@@ -43,7 +43,7 @@ class RunCutter:
         full = bool(self.run) and (
             self._rows == manifest_rows_max
             or len(self.run) + new_leaf > commit_leaves_max
-            or self._raw_bytes + raw > run_raw_bytes_max
+            or self.raw_bytes + raw > run_raw_bytes_max
             or self._label_bytes + labels > run_label_bytes_max
         )
         before = self.cut() if full else None
@@ -51,14 +51,14 @@ class RunCutter:
             self.run.append((outgoing, []))
         self.run[-1][1].append(node)
         self._rows += 1
-        self._raw_bytes += raw
+        self.raw_bytes += raw
         self._label_bytes += labels
         return before
 
     def cut(self) -> Run:
         """What was filled; the next node begins another."""
         run, self.run = self.run, []
-        self._rows = self._raw_bytes = self._label_bytes = 0
+        self._rows = self.raw_bytes = self._label_bytes = 0
         return run
 
 
