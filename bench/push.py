@@ -9,6 +9,7 @@ for speedscope.app.
 """
 
 import argparse
+import gc
 import os
 import resource
 import shutil
@@ -150,6 +151,7 @@ def main() -> None:
     )
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
+    gc.set_threshold(10_000)  # as every command does
     with tempfile.TemporaryDirectory() as folder:
         nodes, files = Path(folder) / "nodes.db", Path(folder) / "files"
         size = _fill(nodes, files, options.nodes, options.corpus)

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from typing import Final, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 import orjson
 
@@ -20,6 +20,14 @@ _TEXT_OR_NONE: Final = {str, type(None)}
 _INTEGER: Final = {int}
 _OBJECT: Final = {dict}
 _COUNTS = ("input_uncached", "cache_read", "cache_write", "output", "cache_write_1h")
+
+
+class Identity(NamedTuple):
+    """The hashes a node states, its own and its parent's, and whether its own was recomputed and fits an era."""
+
+    hash: str
+    parent_hash: str | None
+    verified: bool
 
 
 def node_from_bytes(data: bytes, name: str, *, verify: bool = True, bytes_max: int = node_bytes_max) -> Node:
@@ -52,18 +60,16 @@ def node_from_fields(fields: dict[str, Json], name: str, *, verify: bool = True)
     )
 
 
-def reads_as(data: bytes, name: str) -> tuple[str, bool]:
-    """The hash a node stored as `data` states, and whether it was recomputed and fits an era; FormatBroken for no node at all.
-
-    As `node_from_bytes`, without making the node.
-    """
+def read_identity(data: bytes, name: str) -> Identity:
+    """Who a node stored as `data` is, re-hashed: as `node_from_bytes`, without making the node. FormatBroken for none."""
     fields = _parse(data, name, node_bytes_max)
     if not _is_plain(fields):
         node = node_from_fields(fields, name)
-        return node.hash, node.verified
+        return Identity(node.hash, node.parent_hash, node.verified)
     stored_hash: str = fields["hash"]
-    era = era_of(fields["bucket"], fields.get("parent_hash"), stored_hash, fields.get("hash_version"))
-    return stored_hash, era is not None
+    parent_hash = fields.get("parent_hash")
+    era = era_of(fields["bucket"], parent_hash, stored_hash, fields.get("hash_version"))
+    return Identity(stored_hash, parent_hash, era is not None)
 
 
 def _is_plain(fields: dict[str, Json]) -> bool:

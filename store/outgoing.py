@@ -14,7 +14,7 @@ from crypto import leaves
 from crypto.errors import TapesError
 from crypto.sealing import SealKey
 from store.frames import open_frame, seal_frame
-from store.node_parse import reads_as
+from store.node_parse import read_identity
 
 
 class FrameJob(NamedTuple):
@@ -42,7 +42,8 @@ def make_frame(seal_key: SealKey, job: FrameJob) -> OutgoingFrame:
     if opened.conversation != job.conversation or len(opened.nodes) != len(job.hashes):
         raise TapesError("a frame does not read back", hint="nothing was committed; report a bug")
     for node_hash, verified, stored in zip(job.hashes, job.verified, opened.nodes, strict=True):
-        if reads_as(stored, node_hash) != (node_hash, verified):
+        read = read_identity(stored, node_hash)
+        if (read.hash, read.verified) != (node_hash, verified):
             raise TapesError(
                 f"node {node_hash} does not read back from its frame",
                 hint="nothing was committed; report a bug",

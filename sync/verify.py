@@ -26,7 +26,7 @@ from store.names import (
     slot_name,
     slot_seq,
 )
-from store.node_parse import node_from_bytes
+from store.node_parse import read_identity
 from store.packs import FrameEntry, check_pack, open_pack
 from sync.budget import EVERYTHING, Bounds, Budget, slots_in_turn
 from sync.client import Client
@@ -285,7 +285,7 @@ class _Verification:
         for entry, opened in frames:
             index[entry.place.sha256] = entry
             for listed, stored in zip(entry.nodes, opened.nodes, strict=True):
-                node = node_from_bytes(stored, f"{name} node {listed.hash[:16]}")
+                node = read_identity(stored, f"{name} node {listed.hash[:16]}")
                 if node.hash != listed.hash:
                     raise VerificationFailed(name, f"lists node {listed.hash} where {node.hash} is stored")
                 self.report.count("nodes")

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from crypto.errors import FormatBroken
 from store.limits import node_bytes_max
-from store.node_parse import node_depth_max, node_from_bytes, reads_as
+from store.node_parse import node_depth_max, node_from_bytes, read_identity
 from store.nodes import Node, node_to_bytes, node_to_dict
 from tests.node_strategies import any_numbers, json_values, nodes, turn
 
@@ -39,12 +39,12 @@ _SOME_JSON = json_values(
 )
 
 
-def _verdict(data: bytes) -> tuple[str, bool] | None:
+def _verdict(data: bytes) -> tuple[str, str | None, bool] | None:
     try:
         node = node_from_bytes(data, "x")
     except FormatBroken:
         return None
-    return node.hash, node.verified
+    return node.hash, node.parent_hash, node.verified
 
 
 @given(
@@ -74,9 +74,9 @@ def test_a_look_says_of_a_node_what_reading_it_does(node: Node, changes: dict[st
 
     if expected is None:
         with pytest.raises(FormatBroken):
-            reads_as(data, "x")
+            read_identity(data, "x")
     else:
-        assert expected == reads_as(data, "x")
+        assert expected == read_identity(data, "x")
 
 
 def test_a_hash_that_fits_no_era_is_kept_unverified() -> None:
