@@ -41,17 +41,24 @@ SELECT row_number() OVER (ORDER BY arrival) - 1 AS id, * FROM chosen
 
 # Rows that share a usage id are re-logs of one model call: replays, forks, a message read while it was still growing. Its tokens
 # and its cost count once, for the member who committed the call first (else anybody could zero another's count by copying the
-# id): by that member's row with the largest output; ties go to the earliest commit, then to the smallest hash.
+# id): by that member's row with the largest output. Ties go as query/heads.py decides which twin is a session, or the call would
+# be counted on a path that is listed nowhere: to the node that the conversation went on from, the longest, the smallest hash.
 _USAGE: Final = """
 CREATE TABLE relogs AS
 WITH calls AS (
-    SELECT usage_id, id, hash, member, coalesce(output, -1) AS output, coalesce(first_seq, 9223372036854775807) AS first_seq
+    SELECT usage_id, id, hash, member, coalesce(output, -1) AS output, coalesce(first_seq, 9223372036854775807) AS first_seq,
+        stored_bytes
     FROM every_row JOIN winners USING (arrival) JOIN origins USING (origin) WHERE usage_id IS NOT NULL
 ), firsts AS (
     SELECT usage_id, arg_min(member, ROW(first_seq, id)) AS first_member FROM calls GROUP BY usage_id HAVING count(*) > 1
+), twins AS (
+    SELECT calls.*, member IS DISTINCT FROM first_member AS copied FROM calls JOIN firsts USING (usage_id)
+), uppers AS (
+    SELECT DISTINCT parent AS hash, true AS went_on FROM every_row JOIN winners USING (arrival)
+    WHERE parent IN (SELECT hash FROM twins)
 )
-SELECT usage_id, arg_min(id, ROW(if(member IS NOT DISTINCT FROM first_member, 0, 1), -output, first_seq, hash)) AS counted_id
-FROM calls JOIN firsts USING (usage_id) GROUP BY usage_id
+SELECT usage_id, arg_min(id, ROW(copied, -output, went_on IS NULL, -stored_bytes, hash)) AS counted_id
+FROM twins LEFT JOIN uppers USING (hash) GROUP BY usage_id
 """
 
 _ROWS: Final = """

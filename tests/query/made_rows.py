@@ -159,9 +159,18 @@ def _shown(commits: Sequence[Commit], own: Sequence[Said]) -> dict[str, Shown]:
     for shown in nodes.values():
         if shown.said.usage_id is not None:
             calls[shown.said.usage_id].append(shown)
+    went_on = {shown.said.parent for shown in nodes.values()}
     for logged in calls.values():
         first = min(logged, key=lambda one: one.first_seq).member
-        logged.sort(key=lambda one: (one.member != first, -one.output, one.first_seq, name(one.said.node)))
+        logged.sort(
+            key=lambda one: (
+                one.member != first,
+                -one.output,
+                one.said.node not in went_on,
+                -one.said.stored_bytes,
+                name(one.said.node),
+            )
+        )
         for again in logged[1:]:
             nodes[again.said.node] = replace(again, counted=False)
     return nodes

@@ -156,6 +156,28 @@ def test_equal_leaves_do_not_hide_each_other() -> None:
     assert 1 == len(heads([Commit((Said("n0"), *alike))]))
 
 
+@pytest.mark.parametrize(("first", "second"), [("n1", "n2"), ("n2", "n1")])
+def test_of_twins_the_one_in_a_session_counts(first: str, second: str) -> None:
+    """A call logged twice with the same output is in the sums of the session that is listed, whatever hashes and commits.
+
+    Once the conversation went on from one of them, once both are leaves of which one has more in it.
+    """
+    growing = Said(first, "n0", usage_id="call", used=(1, 1, 1, 5), cost=7, minute=1)
+    twin = replace(growing, node=second)
+    longer = replace(twin, stored_bytes=growing.stored_bytes + 1)
+    for commits in (
+        [Commit((Said("n0"), growing, twin, Said("end", first, minute=2)))],
+        [Commit((Said("n0"), twin)), Commit((growing, Said("end", first, minute=2)))],
+        [Commit((Said("n0"), growing)), Commit((longer,))],
+        [Commit((Said("n0"), longer)), Commit((growing,))],
+    ):
+        with source_of(commits) as source:
+            listed = list_sessions(source)
+        [session] = listed.sessions
+        assert (5, 7) == (session.tokens.output, session.cost_usd_micro)
+        assert 5 == listed.totals.tokens.output
+
+
 def test_another_members_node_hides_no_session() -> None:
     """Whoever copies a usage id with a larger output does not make that session vanish."""
     rows = Commit((Said("n0"), Said("n1", "n0", usage_id="call", used=(1, 1, 1, 5))))
