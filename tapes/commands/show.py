@@ -4,8 +4,6 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from query.sessions import check_length, resolve
-from query.transcript import load
 from store.nodes import Node, node_to_dict
 from tapes.commands.context import Flags, begin, no_flags
 from tapes.commands.desk import Desk
@@ -38,6 +36,9 @@ def show(
     flags: Flags = no_flags,
 ) -> int:
     """Read one session."""
+    from query.sessions import check_length, resolve  # noqa: PLC0415 - `show --help` needs no engine
+    from query.transcript import load  # noqa: PLC0415 - as above
+
     run = begin(flags)
     check_length(session)
     with Desk(run) as desk:

@@ -19,6 +19,8 @@ BARRED = {
     ("sessions", "--help"): LIGHT | QUERIES | ARROW | STORES,
     ("search", "--help"): LIGHT | QUERIES | ARROW | STORES,
     ("stats", "--help"): LIGHT | QUERIES | ARROW | STORES,
+    ("show", "--help"): LIGHT | QUERIES | ARROW | {"sync.client"},
+    ("sql", "--help"): LIGHT | QUERIES | ARROW | STORES,
     ("filter", "list"): LIGHT | QUERIES | ARROW | (STORES - {"pydantic"}),
     ("import", "claude", str(SAMPLE)): LIGHT | QUERIES | ARROW | {"sync.client", "zstandard", "tenacity"},
     ("storage", "status"): LIGHT | QUERIES | ARROW,
