@@ -171,6 +171,8 @@ def _received(pipe: IO[bytes]) -> pa.Table:
     if not line:
         raise EOFError
     if "error" in (said := json.loads(line)):
-        raise UsageError(f"SQL: {said['error']}", hint="docs/schema.md has tables and columns")
+        raise UsageError(
+            f"SQL: {said['error']}", hint="SHOW TABLES, DESCRIBE nodes; docs/schema.md says what they mean"
+        )
     with pa.ipc.open_stream(pipe) as stream:
         return stream.read_all()

@@ -3,6 +3,7 @@
 Commands are registered by import string: `tapes --help` imports none of them, and a command only what it needs.
 """
 
+import errno
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from typing import Final
 
 from cyclopts import App, CycloptsError, Parameter
 
-from crypto.errors import PartialFailure, TapesError, UsageError
+from crypto.errors import PartialFailure, StoreError, TapesError, UsageError
 from tapes.crash import keep_crash
 from tapes.interrupts import interrupts_kept
 from tapes.render.output import PipeConsole
@@ -356,8 +357,15 @@ def run(tokens: Sequence[str]) -> int:
     except TapesError as error:
         return _complain(error)
     except Exception as error:  # noqa: BLE001 - the outermost seam: nobody gets a traceback
-        return _complain(keep_crash(error))
+        return _complain(_full_disk(error) or keep_crash(error))
     return result if isinstance(result, int) else 0
+
+
+def _full_disk(error: Exception) -> TapesError | None:
+    """What a full disk means where nobody closer has said so: mostly stdout, sent to a file there."""
+    if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return StoreError("the disk is full, or a quota is used up", hint="free some space and run it again")
+    return None
 
 
 def _complain(error: TapesError) -> int:

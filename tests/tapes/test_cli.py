@@ -178,6 +178,25 @@ def test_errors_cannot_drive_the_terminal(ada: Person) -> None:
     assert "\x1b" not in done.err
 
 
+def test_a_full_disk_behind_stdout_is_said_and_leaves_no_crash(ada: Person) -> None:
+    """`tapes sessions > file` where no room is left: exit 5 with what to do, for every kind of answer."""
+    ada.ok("import", "claude", SAMPLE)
+    for words in (["sessions"], ["stats", "--json"], ["sql", "SELECT 1"], ["export", "--all"]):
+        with Path("/dev/full").open("wb") as full:
+            done = subprocess.run(
+                [sys.executable, "-m", "tapes", *words],
+                env={**os.environ, "TAPES_HOME": str(ada.home)},
+                cwd=HOUSE,
+                stdout=full,
+                stderr=subprocess.PIPE,
+                text=True,
+                check=False,
+            )
+        assert (5, True) == (done.returncode, "the disk is full" in done.stderr), done.stderr
+        assert "free some space" in done.stderr
+    assert not (ada.home / "crashes").exists()
+
+
 def test_a_reader_that_goes_away_is_no_error(ada: Person) -> None:
     """With nobody at the other end of stdout, commands are quiet and their own exit codes stand."""
     ada.ok("import", "claude", SAMPLE)
