@@ -6,7 +6,7 @@ way. Of that one, whole commits stand; calling it again puts the rest. What is o
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Final
 
@@ -209,7 +209,8 @@ class _Beneath:
             if (at := self.nodes.find(step)) is None:
                 break
             if (node := self._proven(at)) is not None:
-                missing.append(node)
+                # The project of another's turn is that member's word, and would say who reads what is said below it.
+                missing.append(node if at.mine else replace(node, project=project))
             step = at.parent
         return missing
 

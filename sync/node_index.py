@@ -124,10 +124,15 @@ class NodeIndex:
         ]
 
     def conversation_of(self, node_hash: str) -> str | None:
-        """The conversation of a node: as this member committed it, else as the first who did says."""
+        """The conversation of a node: as this member committed it, else as the first who did says.
+
+        Unless that is one of which this member decides who reads it: nobody else puts turns, and what follows them, in there.
+        """
         query = f"SELECT conversation, member FROM nodes {_OF_HASH} ORDER BY arrival"  # noqa: S608 - a constant
         rows, me = self._of(query, node_hash), self._members.known(self._me)
-        found = next((of for of, member in rows if member == me), rows[0][0] if rows else None)
+        found = next((of for of, member in rows if member == me), None)
+        if found is None and rows and rows[0][0] not in self._projects:
+            found = rows[0][0]
         return self._conversations.at(found).hex() if found is not None else None
 
     def project_of(self, conversation: str) -> str | None:

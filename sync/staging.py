@@ -211,9 +211,7 @@ class StagingStore(LocalStore):
     def _stage_ancestors(self, parent: str, project: str | None) -> None:
         """A push into a space brings every ancestor that the space lacks: here they come out of another one."""
         conversation = self._beneath.conversation_of(parent)
-        if conversation is None:
-            return
-        began_in = self._beneath.project_of(conversation) or project
+        began_in = (self._beneath.project_of(conversation) if conversation else None) or project
         ancestors = self._beneath.missing_ancestry(parent, began_in)
         self._insert([written(ancestor) for ancestor in reversed(ancestors)])
 

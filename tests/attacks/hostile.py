@@ -79,6 +79,7 @@ def lying_push(
     rows: Rows = lambda honest: honest,
     openings: Openings = lambda honest: honest,
     author: Client | None = None,
+    conversation: str | None = None,
 ) -> int:
     """Push one conversation with the named lies in it; the slot. The commit itself is valid."""
     made = eve.client
@@ -90,7 +91,7 @@ def lying_push(
     facts = [
         f for f in eve.local.conversation_facts(nodes[0].hash) if f.facts.hash in {n.hash for n in nodes}
     ]
-    writer.add(nodes[0].hash, facts)
+    writer.add(conversation or nodes[0].hash, facts)
     batch = writer.finish()
     described = describe_leaves(made, batch)
     who = (author or made).identity

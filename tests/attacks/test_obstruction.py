@@ -206,3 +206,26 @@ def test_nobody_signs_bytes_of_anothers_that_no_hash_proves(team: Team) -> None:
 
 def unverified(honest: list[Row]) -> list[Row]:
     return [row._replace(facts=row.facts._replace(hash_version=None)) for row in honest]
+
+
+@pytest.mark.parametrize("claim", ["no lie", "of Ana's"])
+def test_whose_turns_are_gone_on_from_does_not_say_who_reads_what_follows(team: Team, claim: str) -> None:
+    """Ana goes on, in a private project under cloud, from a turn of Eve's, whatever project and conversation Eve gives it."""
+    ana = CloudProvider(
+        team.ana.client, lambda project: "private" if project == "hidden" else "team", lambda _: "full"
+    )
+    hers = conversation("ana to the team", 1, "open")
+    ana.put(hers)
+    eves = conversation("eve begins", 2, "open")
+    lying_push(team.eve, eves, conversation=hers[0].hash if claim == "of Ana's" else None)
+    secret = turn("for ana alone", eves[-1], project="hidden")
+    ana.put([secret])
+    ana.put([turn("and on", secret, project="hidden")])
+
+    replica, roster = team.ana.client.replica, team.ana.client.roster
+    private = roster.private_space_of(team.ana.client.identity.member_id)
+    assert private is not None
+    for said in (secret, turn("and on", secret, project="hidden")):
+        digest = bytes.fromhex(said.hash)
+        assert None is replica.content_there(roster.team_space, digest)
+        assert replica.content_there(private.id, digest)
