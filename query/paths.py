@@ -12,12 +12,12 @@ from query.answers import Tokens
 from query.engine import Engine
 from query.forest import Forest, grow, nowhere
 from query.heads import superseded
+from query.titles import prompts_kept
 
 _PARENTS: Final = """
 SELECT coalesce(parent.id, -1) FROM rows LEFT JOIN rows AS parent ON parent.hash = rows.parent ORDER BY rows.id
 """
 idle_us_max: Final = 5 * 60_000_000  # a longer pause between two turns is not counted as activity
-prompts_kept: Final = 3  # the newest of a path: its title is made of them
 # Of project and agent the first one along the path is shown (tapes.md §3.6); arg_min passes over nulls. A user's turn below a
 # turn with tool calls brings their results: it is no prompt, and neither are further results below it.
 _SEGMENTS: Final = """

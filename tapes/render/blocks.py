@@ -107,11 +107,16 @@ def _tool_result(block: Block, folding: Folding) -> Parts:
 
 
 def _image(block: Block, _folding: Folding) -> Parts:
+    yield Indented(Text(f"[{picture_line(block)}]", style="dim"), _said_columns)
+
+
+def picture_line(block: Block) -> str:
+    """What is said of a picture that is not shown: its type, and its size or where it is."""
     data = _words(block.get("image_base64"))
     media = safe_line(_words(block.get("media_type"))) or "image"
     bytes_long = len(data) * 3 // _base64_chars_per_3_bytes
     where = figures.size(bytes_long) if data else safe_line(_words(block.get("image_url")))
-    yield Indented(Text(f"[{media}, {where}]", style="dim"), _said_columns)
+    return f"{media}, {where}"
 
 
 def _other(block: Block, folding: Folding) -> Parts:

@@ -9,6 +9,7 @@ from typing import Final
 
 from query.answers import Session
 from query.records import About, about_record
+from query.titles import title_of_nodes
 from store.nodes import Node
 from tapes.render import figures
 from tapes.render.plain_blocks import Piece, model_of, pieces_of, who
@@ -54,6 +55,7 @@ def html_session(session: Session, nodes: list[Node]) -> Iterator[str]:
     """One session, a turn at a time."""
     yield f"<section>\n<h2>{_line(session.project or 'session')} {figures.short_id(session.id)}</h2>\n<dl>\n"
     facts = {
+        "title": title_of_nodes(nodes),
         "id": session.id,
         "began": session.started_at,
         "ended": session.ended_at,

@@ -7,6 +7,7 @@ from typing import Final
 
 from query.answers import Session
 from query.records import About, about_record
+from query.titles import title_of_nodes
 from store.nodes import Node
 from tapes.render import figures
 from tapes.render.plain_blocks import Piece, model_of, pieces_of, who
@@ -27,6 +28,7 @@ def md_session(session: Session, nodes: list[Node]) -> Iterator[str]:
     """One session, a turn at a time."""
     yield f"\n## {_inline(session.project or 'session')} {figures.short_id(session.id)}\n\n"
     facts = {
+        "title": title_of_nodes(nodes),
         "id": session.id,
         "began": session.started_at,
         "ended": session.ended_at,

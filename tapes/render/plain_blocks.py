@@ -7,7 +7,7 @@ from itertools import starmap
 from typing import Any, Final, Literal
 
 from store.nodes import Node
-from tapes.render.blocks import WITHHELD, blocks_of
+from tapes.render.blocks import WITHHELD, blocks_of, picture_line
 from tapes.render.edits import command_output, diff_lines, edits_of
 from tapes.render.safe import safe, safe_line
 
@@ -95,10 +95,11 @@ def _body(kind: Kind, block: dict[str, Any]) -> str:
         return _words(block.get("text") or block.get("thinking")) or "(not recorded)"
     if kind in {"result", "error"}:
         return command_output(_words(block.get("tool_output") or block.get("content"))) or "(no output)"
+    rest = {name: value for name, value in block.items() if name not in {"type", *_PICTURES}}
+    if rest.keys() == block.keys() - {"type"}:
+        return _words(rest, indent=2)
     # A picture's base64 says nothing to a reader; a document with its own pictures would need more than text.
-    return _words(
-        {name: value for name, value in block.items() if name not in {"type", *_PICTURES}}, indent=2
-    )
+    return picture_line(block) + (f"\n{_words(rest, indent=2)}" if rest else "")
 
 
 def _words(value: Any, indent: int | None = None) -> str:

@@ -8,6 +8,7 @@ import os
 import re
 import stat
 from concurrent.futures import ThreadPoolExecutor
+from html import escape
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -233,6 +234,19 @@ def test_documents_show_edits_as_diffs(ada: Person, tmp_path: Path) -> None:
     assert "\n- SEGMENTS = 6\n+ SEGMENTS = 12\n" in text
     assert "<del>- SEGMENTS = 6</del>\n<ins>+ SEGMENTS = 12</ins>" in page
     assert "old_string" not in text + page
+    assert "\nimage/png, 84 B\n" in text
+
+
+def test_documents_call_sessions_as_lists_do(ada: Person, tmp_path: Path) -> None:
+    """Every session's title stands in the HTML by its id, the same that `sessions` says."""
+    ada.ok("export", "--all", "-o", tmp_path / "x.html")
+    page = (tmp_path / "x.html").read_text()
+    listed = {one["id"]: one["title"] for one in ada.json("sessions")["sessions"]}
+
+    assert sum(title is not None for title in listed.values()) >= 6
+    for session, title in listed.items():
+        titled = f"<dt>title</dt><dd>{escape(title)}</dd>\n" if title else "<dl>\n"
+        assert f"{titled}<dt>id</dt><dd>{session}</dd>" in page
 
 
 def test_hostile_content_stays_in_its_fence_in_markdown(tmp_path: Path) -> None:
