@@ -34,6 +34,7 @@ from query.stats_answer import (
     days_max,
 )
 from store.stats import StatsDay, StatsUse
+from sync.replica import MANIFESTS_LEFT_OUT
 
 group_members_min: Final = 3  # a group of fewer people says what one of them did
 OTHERS: Final = "others"
@@ -103,8 +104,24 @@ def team_stats(
         undated_turns=undated,
         publishing=publishing,
         withheld_turns=found.withheld,
+        missing_pushes=_missing_pushes(source, ask),
         earlier_day=_day_of(catalog.ends.latest_us(spans.periods[0][0], ask.team_only), ask.clock),
     )
+
+
+def _missing_pushes(source: Source, ask: Ask) -> int:
+    """Silence would read as "that is all": nobody knows how much these hold."""
+    client = source.client
+    roster = client.log.point.roster if client is not None else None
+    if client is None or roster is None:
+        return 0
+    left_out = {
+        (each.seq, each.space)
+        for state in MANIFESTS_LEFT_OUT
+        for each in client.replica.manifests(state)
+        if each.space == roster.team_space or not ask.team_only
+    }
+    return sum(client.keychain.can_read(roster, space) for _, space in left_out)
 
 
 def _day_of(at_us: int | None, clock: Clock) -> date | None:

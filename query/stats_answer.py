@@ -111,6 +111,7 @@ class TeamStats:
     undated_turns: int
     publishing: "Publishing | None"  # where the team is asked about
     withheld_turns: int  # of the current period: counted, and nobody can read what was said
+    missing_pushes: int  # commits whose turns are in no number, as their manifests cannot be had or read, or did not come yet
     earlier_day: date | None  # on which the last session before the current period ended
 
 

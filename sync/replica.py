@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from store.commits import Commit, ObjectRef, parse
 from store.database import DatabaseKind, connect
@@ -109,6 +109,7 @@ def _slot_row(
 
 # refused: its author wrote it wrong; foreign: of a space we cannot read; given up: gone, and the team said to go on without
 ManifestState = Literal["pending", "applied", "refused", "foreign", "given up"]
+MANIFESTS_LEFT_OUT: Final[tuple[ManifestState, ...]] = ("pending", "refused", "given up")  # of spaces we read
 _SLOT = (
     "INTO slots(seq, sha256, void_reason, team_events, prev, device, commit_id, objects, data)"
     " VALUES (?,?,?,?,?,?,?,?,?)"

@@ -4,8 +4,11 @@ from collections.abc import Callable
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final, cast
 
+from crypto.errors import TapesError
+from store.commits import name_of
 from store.stats import Level
 from sync.client import Client
+from sync.providers import SyncReport
 from sync.published import owes_nothing, publish, published
 from tapes.commands.desk import Desk
 
@@ -17,14 +20,44 @@ _NOTE: Final = "stats-looked-at"
 _day_ms: Final = 86_400_000
 
 
-def publish_own(desk: Desk) -> int:
-    """Tell the team what is due, after a push, as the home's only writer; the number of days told.
+def publish_after(desk: Desk, report: SyncReport) -> None:
+    """Tell the team what is due, after a push, as the home's only writer, and say in the report what keeps it from being told.
 
-    What was looked at is remembered only afterwards: a kill before that looks again.
+    Manifests of others that cannot be had keep nothing back, or one that nobody has would silence every member's numbers. A sync
+    that has a finding to tell tells that, whatever comes of the numbers.
     """
     level, client = cast("Level", desk.run.config.text("team.publish_stats")), desk.client
     if owes_nothing(client, level):
-        return 0
+        return
+    try:
+        if (missing := _own_missing(client)) is not None:
+            report.notices.append(
+                f"published stats wait: {missing} tells which of your turns the team has, and cannot be had"
+            )
+        else:
+            report.published_days = _publish_own(desk, level)
+    except TapesError as error:
+        if not report.broken:
+            raise
+        report.notices.append(f"published stats wait: {error.message}")
+
+
+def _own_missing(client: Client) -> str | None:
+    """A manifest of this member's own in the team's space that is still to come: its turns would be told a second time.
+
+    One that was given up is gone for everybody, and one that was refused is refused by everybody: nobody waits for those.
+    """
+    roster = client.roster
+    for each in client.replica.manifests("pending"):
+        own = roster.devices[each.device].member == client.identity.member_id
+        if own and each.space == roster.team_space:
+            return name_of(each.ref)
+    return None
+
+
+def _publish_own(desk: Desk, level: Level) -> int:
+    """The number of days told. What was looked at is remembered only afterwards: a kill before that looks again."""
+    client = desk.client
     looked_at = _state(desk, level)
     if client.replica.note(_NOTE) == looked_at:
         return 0

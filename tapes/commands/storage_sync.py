@@ -10,7 +10,7 @@ from sync.providers import Progress, SyncReport
 from tapes.commands.context import Flags, Run, begin, no_flags
 from tapes.commands.desk import NO_BUCKET_HINT, Desk
 from tapes.commands.joining import forget_strangers_log, team_of_one
-from tapes.commands.publishing import publish_own
+from tapes.commands.publishing import publish_after
 from tapes.commands.standing import standing, syncing
 from tapes.progress import progress
 from tapes.render import figures
@@ -51,8 +51,8 @@ def _sync(desk: Desk, *, full: bool, dry_run: bool) -> tuple[SyncReport, dict[st
             tell(at.step, at.done, at.total)
 
         report = provider.sync(full=full, dry_run=dry_run, progress=told)
-        if not dry_run and not report.broken:
-            report.published_days = publish_own(desk)
+        if not dry_run:
+            publish_after(desk, report)
     return report, standing(desk, provider.sync_status())
 
 

@@ -180,6 +180,11 @@ def _notes(found: TeamStats) -> Iterator[str]:
         )
     if found.undated_turns:
         yield f"{found.undated_turns} turns have no time and are in no period."
+    if found.missing_pushes:
+        yield (
+            f"{found.missing_pushes} pushes are not in these numbers: what they hold did not come or cannot be had"
+            " (tapes storage sync, then tapes verify)."
+        )
     if found.withheld_turns:
         yield f"{found.withheld_turns} turns are metadata only: they count, and what was said stayed with its author."
 

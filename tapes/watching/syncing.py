@@ -12,7 +12,7 @@ from sync.providers import Progress, SyncReport
 from tapes.commands.context import Flags, Run, begin
 from tapes.commands.desk import Desk
 from tapes.commands.joining import forget_strangers_log, team_of_one
-from tapes.commands.publishing import publish_own
+from tapes.commands.publishing import publish_after
 from tapes.commands.standing import syncing
 from tapes.watching.importing import closes, interval_of
 from tapes.watching.rounds import Done
@@ -56,8 +56,7 @@ class Syncing:
             step(f"{at.step} {at.done}" + (f" of {at.total}" if at.total else ""))
 
         report = provider.sync(progress=told)
-        if not report.broken:
-            report.published_days = publish_own(desk)
+        publish_after(desk, report)
         self._tell(run, report)
         if report.broken:
             raise report.broken[0]

@@ -110,6 +110,52 @@ def test_off_takes_it_back_and_an_idle_sync_adds_nothing(two: tuple[Person, Pers
     assert (4, 0, 0) == turns(seen(ada, bob))
 
 
+def _lose(bucket: Path) -> tuple[Path, bytes]:
+    """The bucket loses the first manifest of all: where it was, and what."""
+    path = min((bucket / "manifests").rglob("*/*"), key=lambda found: found.stat().st_mtime_ns)
+    data = path.read_bytes()
+    path.unlink()
+    return path, data
+
+
+def test_somebody_elses_lost_manifest_silences_nobody(two: tuple[Person, Person], tmp_path: Path) -> None:
+    """What Bob pushed is gone before Ada read it: her sync ends with 6, her numbers are told, and stats says what is missing."""
+    ada, bob = two
+    give(bob, *conversation("emu", 4, "bobs-project"))
+    bob.ok("config", "set", "default-visibility", "team")
+    bob.ok("storage", "sync")
+    path, data = _lose(tmp_path / "bucket")
+    ada.ok("config", "set", "team.publish_stats", "totals")
+    done = ada.tapes("storage", "sync", "--json")
+    stats = ada.json("stats", *PERIOD)
+
+    assert (6, 1, 1) == (done.code, done.json["published_days"], stats["missing_pushes"])
+    assert (8, 4, 1) == turns(stats)
+    assert "1 pushes are not in these numbers" in ada.ok("stats", *PERIOD).out
+    path.write_bytes(data)
+    stats = seen(ada, bob)
+    assert ((12, 4, 1), 0) == (turns(stats), stats["missing_pushes"])
+
+
+def test_ones_own_lost_manifest_holds_the_numbers_back(two: tuple[Person, Person], tmp_path: Path) -> None:
+    """A device that cannot know what its member shared tells nothing, and says why; once it knows, nothing counts twice."""
+    ada, bob = two
+    ada.ok("storage", "sync")
+    path, data = _lose(tmp_path / "bucket")
+    phone = Person(tmp_path / "phone")
+    phone.ok("recover", "--bucket", (tmp_path / "bucket").as_uri(), "--kit", tmp_path / "ada.kit")
+    give(phone, *SECRETS, *OPEN)
+    phone.ok("config", "set", "team.publish_stats", "totals")
+    done = phone.tapes("storage", "sync", "--json")
+
+    assert (6, 0) == (done.code, done.json["published_days"])
+    assert f"published stats wait: manifests/{path.parent.name}/{path.name}" in done.err
+    path.write_bytes(data)
+    assert (4, 0, 1) == turns(
+        seen(phone, bob)
+    )  # the other device's private turns are the other device's to tell
+
+
 def test_private_sessions_leak_nowhere(two: tuple[Person, Person], tmp_path: Path) -> None:
     """With numbers published, Bob's lists, searches, SQL and exports hold no id, project or word of what is private."""
     ada, bob = two
