@@ -48,7 +48,8 @@ def search(
     chosen, clock = filters.chosen(" ".join(words)), filters.clock()
     if chosen.means_all:
         raise UsageError(
-            "there is nothing to search for", hint="give words or filters; `tapes sessions` lists all"
+            "there is nothing to search for",
+            hint="give words or filters; `tapes sessions --sort cost` lists all",
         )
     run = begin(flags)
     asked = Asked(chosen, clock, {}, sort, limit or limit_default, scope)

@@ -56,13 +56,20 @@ class Asking:
 def ask_one(asking: Asking, query: str) -> None:
     """One statement; - is what stdin says."""
     with asking.opened() as ask:
-        _answer(asking, ask(sys.stdin.read() if query == "-" else query))
+        _answer(asking, ask(_undotted(sys.stdin.read() if query == "-" else query)))
 
 
 def ask_many(asking: Asking) -> None:
     """Statements from the keyboard, or from a pipe up to the first that cannot be answered."""
     with asking.opened() as ask:
-        _answer_many(asking, lambda text: _answer(asking, ask(text)))
+        _answer_many(asking, lambda text: _answer(asking, ask(_undotted(text))))
+
+
+def _undotted(text: str) -> str:
+    """The SQL; what is a word of the shell's would be a riddle of the parser's."""
+    if text.lstrip().startswith("."):
+        raise UsageError("words with a dot are for the shell", hint="SHOW TABLES, or DESCRIBE nodes")
+    return text
 
 
 def _answer_many(asking: Asking, answer: Callable[[str], None]) -> None:

@@ -66,6 +66,7 @@ def test_statements_from_a_pipe(ada: Person) -> None:
     [
         ("", [], "no SQL came in"),
         ("select 1; drop table nodes; select 2;", [], "one SELECT"),
+        ("select 1;\n.tables\nselect 2;", [], "SHOW TABLES"),
         ("select 1;", ["--format", "csv", "-o", "x.csv"], "one question"),
     ],
 )
