@@ -21,11 +21,11 @@ def writing(path: Path | None) -> Iterator[BinaryIO]:
     if path is None:
         yield from _to_stdout()
         return
-    path = Path(os.path.realpath(path))  # Path.resolve raises for links in a circle
-    if path.exists() and not path.is_file():
+    if _is_special(path):
         with _into(path) as out:
             yield out
         return
+    path = Path(os.path.realpath(path))  # Path.resolve raises for links in a circle
     partial = path.with_name(f".{path.name}.{token_hex(4)}.partial")
     try:
         with partial.open("xb") as out:
@@ -37,6 +37,11 @@ def writing(path: Path | None) -> Iterator[BinaryIO]:
         raise StoreError(f"cannot write {path}: {error.strerror}") from error
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _is_special(path: Path) -> bool:
+    """Whether something else than a file is there. Asked of the name as given: that of /dev/stdout's pipe leads nowhere."""
+    return path.exists() and not path.is_file()
 
 
 @contextmanager

@@ -304,6 +304,7 @@ def test_a_pipe_in_the_place_of_a_file_is_written_into(ada: Person, tmp_path: Pa
     assert len(json.loads(data)["sessions"]) == 8
     assert ada.tapes("export", "--all", "--format", "json", "-o", "/dev/full").code == 5
     assert Path("/dev/full").is_char_device()
+    assert json.loads(ada.process("export", "--all", "--format", "json", "-o", "/dev/stdout").out)["sessions"]
 
 
 def test_a_link_in_the_place_of_a_file_is_followed(ada: Person, tmp_path: Path) -> None:
