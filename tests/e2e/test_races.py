@@ -33,8 +33,8 @@ class Site:
     environment: dict[str, str]
     endpoint: str | None
 
-    def open(self) -> BlobStore:
-        store, _ = compose(open_store(self.url, endpoint_url=self.endpoint))
+    def open(self, *, may_be_new: bool = False) -> BlobStore:
+        store, _ = compose(open_store(self.url, endpoint_url=self.endpoint, may_be_new=may_be_new))
         return store
 
 
@@ -69,7 +69,7 @@ def racer_homes(site: Site, owner: Client, root: Path) -> list[Path]:
 
 def test_sixteen_racing_processes_end_in_one_chain(site: Site, tmp_path: Path) -> None:
     """All wait at the line, all push at once: every process succeeds, each node is committed once, every reader agrees."""
-    owner = founded(site.open(), tmp_path / "ana")
+    owner = founded(site.open(may_be_new=True), tmp_path / "ana")
     homes = racer_homes(site, owner, tmp_path)
     how = {"endpoint": site.endpoint} if site.endpoint else {}
     racers = [SyncProcess.start(home, site.url, site.environment, **how) for home in homes]

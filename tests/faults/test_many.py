@@ -181,10 +181,7 @@ def test_ten_thousand_schedules(team: Template, tmp_path: Path, block: int) -> N
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize(
     "kind",
-    [
-        "folder",
-        *S3_KINDS_SLOW,
-    ],
+    ["folder", *S3_KINDS_SLOW],
 )
 def test_sixty_four_racing_processes_end_in_one_chain(
     kind: str, request: pytest.FixtureRequest, tmp_path: Path
@@ -192,10 +189,10 @@ def test_sixty_four_racing_processes_end_in_one_chain(
     """64 processes of 64 members push at the same moment: each succeeds, each node is committed once, every reader agrees."""
     url, environment, endpoint = _site(kind, request, tmp_path)
 
-    def opened() -> BlobStore:
-        return compose(open_store(url, endpoint_url=endpoint))[0]
+    def opened(*, may_be_new: bool = False) -> BlobStore:
+        return compose(open_store(url, endpoint_url=endpoint, may_be_new=may_be_new))[0]
 
-    owner = founded(opened(), tmp_path / "ana")
+    owner = founded(opened(may_be_new=True), tmp_path / "ana")
     link = invite(owner, InviteTerms(RACERS, None), Bucket(url))
     homes = [tmp_path / f"racer-{number}" for number in range(RACERS)]
     for number, home in enumerate(homes):
