@@ -332,14 +332,16 @@ def test_a_guessed_message_cannot_be_confirmed(world: World) -> None:
 
 
 def test_one_commit_shown_to_a_writer_in_the_middle_of_a_push_changes_nothing(world: World) -> None:
-    """The operator swaps a fork in while Ben pushes: his next look at the log is refused, and his replica keeps its own past."""
+    """The operator swaps a fork in while Ben uploads: his commit is refused before it is written, and his past stays his own."""
     ben = reader(world)
     pinned = [slot.data for slot in ben.client.replica.slots()]
     gate = CuttingStore(world.store, 0, after=False, prefix="packs/")
     gate.cut = lambda: world.store.plant(slot_name(newest(world)), b"another past")
     again = world.laptop("ben", gate)
     again.provider.put(conversation("pushed onto a fork", 1))
-    again.provider.sync()
-    assert pinned == [slot.data for slot in again.client.replica.slots()][: len(pinned)]
+    with pytest.raises(VerificationFailed, match=f"{slot_name(len(pinned) - 1)}: is different"):
+        again.provider.sync()
+    assert pinned == [slot.data for slot in again.client.replica.slots()]
+    assert len(pinned) == len(list(world.store.list("log/")))
 
     assert slot_name(len(pinned) - 1) in found(again)
