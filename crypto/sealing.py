@@ -17,6 +17,7 @@ exactly `block_bytes` long, so an object has one encoding.
 
 import hmac
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
 from hashlib import blake2b, sha256
@@ -177,6 +178,37 @@ def seal(seal_key: SealKey, kind: Kind, plain: bytes, *, object_id: bytes | None
         context = _context(header, seal_key.team, number, last=start + step >= end)
         parts.append(_seal_block(seal_key.key, context, plain[start : start + step]))
     return b"".join(parts)
+
+
+class Sealing:
+    """Seals what is written to it block by block, for what is too large to hold twice; the same bytes as `seal` gives."""
+
+    def __init__(self, seal_key: SealKey, kind: Kind, out: Callable[[bytes], object]) -> None:
+        self.object_id = token_bytes(16)
+        self.stored_bytes = header_bytes
+        self._key, self._step, self._out = seal_key, BLOCK_BYTES[kind], out
+        self._header = SealHeader(kind, seal_key.space, seal_key.epoch, self.object_id).pack()
+        self._number, self._waiting = 0, bytearray()
+        out(self._header)
+
+    def write(self, plain: bytes) -> int:
+        """Take more in. A full block waits until it is known not to be the last."""
+        self._waiting += plain
+        while len(self._waiting) > self._step:
+            self._seal(self._waiting[: self._step], last=False)
+            del self._waiting[: self._step]
+        return len(plain)
+
+    def close(self) -> None:
+        """Write what is left, as the last block."""
+        self._seal(self._waiting, last=True)
+
+    def _seal(self, plain: bytearray, *, last: bool) -> None:
+        context = _context(self._header, self._key.team, self._number, last=last)
+        block = _seal_block(self._key.key, context, bytes(plain))
+        self._number += 1
+        self.stored_bytes += len(block)
+        self._out(block)
 
 
 def check_header(seal_key: SealKey, kind: Kind, header: SealHeader, name: str) -> None:

@@ -4,7 +4,7 @@ Each part is made when first asked for and kept: a command that asks once pays f
 and again pays no more. It is as old as its source.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,17 +14,16 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from query.ends import Ends, read_ends
+from query.ends import Ends, ends_of, read_ends
 from query.engine import Engine
 from query.forest import Numbers, numbers_of
-from query.paths import Path, Paths, read_paths
+from query.path_table import Paths, read_paths
 from query.rollup import make_rollup
 from query.source import Source
 
 _TURNS: Final = """
-SELECT hash, role, epoch_us(created_us) AS at_us, coalesce(kind = 'message', false) AS message FROM rows ORDER BY id
+SELECT id, hash, role, epoch_us(created_us) AS at_us, coalesce(kind = 'message', false) AS message FROM rows ORDER BY id
 """
-SessionTable = Callable[[Sequence[Path], Mapping[str, str]], pa.Table]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,18 +47,22 @@ class Catalog:
     @cached_property
     def paths(self) -> Paths:
         """All sessions."""
-        return read_paths(self.source.engine)
+        projected = self.source.projected
+        return read_paths(self.source.engine) if projected is None else projected.paths()
 
     @cached_property
     def ends(self) -> Ends:
         """All sessions as arrays, for dashboards."""
-        return read_ends(self.source.engine)
+        return read_ends(self.source.engine) if self.source.projected is None else ends_of(self.paths.known)
 
     @contextmanager
     def usage(self) -> Iterator[Engine]:
         """The engine with the table `usage_slots` (query/rollup.py)."""
         if not self._rolled_up:
-            make_rollup(self.source.engine)
+            if self.source.projected is None:
+                make_rollup(self.source.engine)
+            else:
+                self.source.projected.usage()
             self._rolled_up = True
         yield self.source.engine
 
@@ -83,7 +86,7 @@ class Catalog:
     @cached_property
     def last_segments(self) -> Numbers:
         """By session number: the segment that it ends in."""
-        return np.array([path.segment for path in self.paths.known], np.int32)
+        return self.paths.known.segments
 
     def lowest_below(self, values: Numbers) -> Numbers:
         """By segment: the lowest value of it and all below it. n log n, whatever the shape.
@@ -110,11 +113,11 @@ class Catalog:
     # ── sessions as a table ─────────────────────────────────────────────────────────────────────────────────────────────
 
     @contextmanager
-    def sessions(self, names: Mapping[str, str], made: SessionTable) -> Iterator[Engine]:
-        """The engine with the table `sessions` as `made` makes it, kept for as long as members call themselves the same."""
-        engine = self.source.engine
+    def sessions(self, names: Mapping[str, str]) -> Iterator[Engine]:
+        """The engine with the table `sessions`, kept for as long as members call themselves the same."""
+        engine = self.source.tableless
         if self._names != names:
-            with engine.table("made", made(self.paths.known, names)):
+            with engine.table("made", self.paths.known.sessions(names)):
                 engine.run("CREATE OR REPLACE TABLE sessions AS FROM made ORDER BY number")
             self._names = dict(names)
         yield engine
@@ -122,20 +125,28 @@ class Catalog:
     @cached_property
     def amounts(self) -> Mapping[str, NDArray[np.float64]]:
         """By what sessions are put in order, and session number: cost in micro-USD, duration in microseconds, tokens."""
-        wholes = [path.whole for path in self.paths.known]
-        amounts: dict[str, list[int]] = {
-            "cost": [whole.cost_usd_micro for whole in wholes],
-            "duration": [whole.duration_us or 0 for whole in wholes],
-            "tokens": [whole.tokens.total for whole in wholes],
+        known = self.paths.known
+        duration = known.table.column("duration_us").fill_null(0).to_numpy().astype(np.float64)
+        return {
+            "cost": known.numbers("cost_usd_micro"),
+            "duration": duration,
+            "tokens": known.numbers("tokens"),
         }
-        return {name: np.array(values, np.float64) for name, values in amounts.items()}
 
     # ── turns ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def turn(self, row: int) -> Turn:
-        """A row that hangs from a root, as a hit shows it."""
-        node, role, at_us = (self._turns.column(name)[row].as_py() for name in ("hash", "role", "at_us"))
-        return Turn(node, role, at_us, self._turn_number(row))
+    def turns(self, rows: Sequence[int]) -> dict[int, Turn]:
+        """Rows that hang from a root, as a hit shows them."""
+        if self.source.lazy is not None:
+            shown = self.source.lazy.turns(rows)
+        else:
+            columns = [self._turns.column(name) for name in ("hash", "role", "at_us")]
+            places = np.searchsorted(self._turns.column("id").to_numpy(), rows).tolist()
+            shown = {
+                row: tuple(column[at].as_py() for column in columns)
+                for row, at in zip(rows, places, strict=True)
+            }
+        return {row: Turn(*shown[row], self._turn_number(row)) for row in rows}
 
     @cached_property
     def _turns(self) -> pa.Table:
@@ -151,7 +162,9 @@ class Catalog:
         """Messages before each position; by segment, those above it, and its first position."""
         forest, hangs = self.paths.forest, self.segment >= 0
         flags = np.zeros(int(hangs.sum()), np.int64)
-        flags[self.position[hangs]] = self._turns.column("message").to_numpy()[hangs]
+        projected = self.source.projected
+        message = self._turns.column("message").to_numpy() if projected is None else projected.said()
+        flags[self.position[hangs]] = message[hangs]
         said = np.concatenate(([0], np.cumsum(flags)))
         lengths = np.bincount(self.segment[hangs], minlength=len(self.last))
         starts = np.concatenate(([0], np.cumsum(lengths)))

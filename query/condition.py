@@ -11,7 +11,7 @@ from query.moments import Clock, micros_of, span
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """A boolean SQL expression over the table `sessions` (query/session_table.py), with the values of its `?`."""
+    """A boolean SQL expression over the table `sessions` (query/path_table.py), with the values of its `?`."""
 
     sql: str
     values: tuple[object, ...]

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from query.engine import Engine
 from query.forest import Numbers, nowhere, numbers_of
+from query.path_table import PathTable
 from query.paths import placed
 
 _SUMS: Final = """
@@ -66,6 +67,18 @@ def read_ends(engine: Engine) -> Ends:
     kept = spoken[at] & (ended[at] != -_never)
     at = at[kept]
     return Ends(started[at], ended[at], turns[at], cost[at], _column(heads, "team")[kept])
+
+
+def ends_of(known: PathTable) -> Ends:
+    """The same out of sessions that are known."""
+    some = known.table.filter(known.table.column("ended_us").is_valid())
+    return Ends(
+        started_us=_column(some, "started_us"),
+        ended_us=_column(some, "ended_us"),
+        turns=_column(some, "turns"),
+        cost_usd_micro=_column(some, "cost_usd_micro"),
+        team=np.array(some.column("space").to_numpy() == "team", np.bool_),
+    )
 
 
 def _down(above: Numbers, values: NDArray[Any], joined: np.ufunc) -> NDArray[Any]:

@@ -1,7 +1,7 @@
 """The one way to a DuckDB: in memory, locked down, nothing on disk, nothing downloaded."""
 
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -33,6 +33,8 @@ class Engine:
 
     def __init__(self, memory_mib: int = memory_max_mib) -> None:
         self._db = duckdb.connect(":memory:", config={**_SETTINGS, "memory_limit": f"{memory_mib}MiB"})
+        # What turned out to be wrong with what is read meanwhile: that is raised, not DuckDB's word for it.
+        self.damage: Callable[[], TapesError | None] = lambda: None
 
     def close(self) -> None:
         """Forget everything."""
@@ -44,7 +46,7 @@ class Engine:
 
     def run(self, sql: str, values: Sequence[object] = ()) -> None:
         """Execute a statement; TapesError when it does not fit into memory."""
-        with _memory_told():
+        with self._errors_told():
             self._db.execute(sql, values)
 
     def all(self, sql: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
@@ -53,14 +55,14 @@ class Engine:
 
     def stream(self, sql: str, values: Sequence[object] = ()) -> Iterator[tuple[Any, ...]]:
         """The rows of an answer, a batch at a time. No other statement may run before the last row is taken."""
-        with _memory_told():
+        with self._errors_told():
             self._db.execute(sql, values)
             while batch := self._db.fetchmany(_fetch_rows):
                 yield from batch
 
     def batches(self, sql: str) -> Iterator[pa.RecordBatch]:
         """As `stream`, as Arrow batches."""
-        with _memory_told():
+        with self._errors_told():
             yield from self._db.sql(sql).to_arrow_reader(_fetch_rows)
 
     def integers(self, sql: str, values: Sequence[object] = ()) -> "array[int]":
@@ -73,8 +75,12 @@ class Engine:
 
     def arrow(self, sql: str, values: Sequence[object] = ()) -> pa.Table:
         """The whole answer, by columns."""
-        with _memory_told():
+        with self._errors_told():
             return self._db.sql(sql, params=list(values)).to_arrow_table()
+
+    def attach(self, name: str, arrow: Any) -> None:
+        """An Arrow table, or a dataset that is read as it is asked for, under a name for good; not copied."""
+        self._db.register(name, arrow)
 
     @contextmanager
     def table(self, name: str, arrow: pa.Table) -> Iterator[None]:
@@ -85,12 +91,16 @@ class Engine:
         finally:
             self._db.unregister(name)
 
-
-@contextmanager
-def _memory_told() -> Iterator[None]:
-    try:
-        yield
-    except duckdb.OutOfMemoryException as error:
-        raise TapesError(
-            "the answer does not fit into the memory set aside for it", hint="ask for less at once"
-        ) from error
+    @contextmanager
+    def _errors_told(self) -> Iterator[None]:
+        try:
+            yield
+        except duckdb.OutOfMemoryException as error:
+            raise TapesError(
+                "the answer does not fit into the memory set aside for it", hint="ask for less at once"
+            ) from error
+        except duckdb.Error as error:
+            damage = self.damage()
+            if damage is None:
+                raise
+            raise damage from error

@@ -10,7 +10,7 @@ Status by the rules of the Go tapes v0.4.0, first match wins; docs/search.md sta
     unknown     anything else
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Final
 
@@ -22,15 +22,14 @@ from query.answers import Session, SessionFacts, Totals
 from query.catalog import Catalog
 from query.condition import condition, like_pattern
 from query.engine import Engine
-from query.filter import SessionFilter, Status
+from query.filter import SessionFilter
 from query.forest import Numbers, nowhere, numbers_of
 from query.moments import Clock
-from query.paths import Path, Paths
+from query.path_table import Paths, status_of
+from query.paths import Path
 from query.sessions import session_of, totals
 from query.source import Source
 
-_STOPPED: Final = frozenset({"stop", "end_turn", "end-turn", "eos"})
-_CUT_OFF: Final = frozenset({"length", "max_tokens", "content_filter", "tool_use", "tool_use_response"})
 _SECOND_US: Final = 1_000_000
 # Few sets of tools are called by a million rows: each is looked at once.
 _CALLING: Final = r"""
@@ -55,7 +54,7 @@ class Chosen:
     @property
     def facts(self) -> tuple[SessionFacts, ...]:
         """The facts of all of them."""
-        return tuple(facts_of(self.paths.known[number]) for number in self.numbers.tolist())
+        return tuple(map(facts_of, self.paths.known.some(self.numbers)))
 
 
 def choose(
@@ -102,20 +101,6 @@ def facts_of(path: Path) -> SessionFacts:
     )
 
 
-def status_of(path: Path) -> Status:
-    """How a session ended; see the head of this file."""
-    reason = (path.head.stop_reason or "").strip().lower()
-    if path.whole.tool_failures:
-        return "failed"
-    if path.whole.git_activity:
-        return "completed"
-    if path.head.role != "assistant":
-        return "abandoned"
-    if reason in _STOPPED:
-        return "completed"
-    return "failed" if reason in _CUT_OFF or "error" in reason else "unknown"
-
-
 def _on_or_above(catalog: Catalog, nodes: Numbers) -> NDArray[np.bool_]:
     """By segment: whether some of the nodes is on it or above it. Those below a segment come right after it."""
     segments = catalog.segment[nodes]
@@ -151,70 +136,6 @@ def _passing(catalog: Catalog, chosen: SessionFilter, clock: Clock, names: Mappi
     known = catalog.paths.known
     if not where.values and where.sql == "true":
         return np.arange(len(known), dtype=np.int32)
-    with catalog.sessions(names, session_table) as engine:
+    with catalog.sessions(names) as engine:
         sql = f"SELECT number FROM sessions WHERE {where.sql} ORDER BY number"  # noqa: S608 - its values are bound
         return numbers_of(engine.integers(sql, where.values))
-
-
-def session_table(known: Sequence[Path], names: Mapping[str, str]) -> pa.Table:
-    """One row a session, in the order of `known`: the columns that conditions speak of."""
-    return pa.Table.from_pylist(
-        [dict(zip(_COLUMNS.names, row, strict=True)) for row in _rows(known, names)], _COLUMNS
-    )
-
-
-_COLUMNS: Final = pa.schema(
-    [
-        ("number", pa.int64()),
-        ("id", pa.string()),
-        ("project", pa.string()),
-        ("agent", pa.string()),
-        ("providers", pa.list_(pa.string())),
-        ("models", pa.list_(pa.string())),
-        ("member", pa.string()),
-        ("member_name", pa.string()),
-        ("space", pa.string()),
-        ("synced", pa.bool_()),
-        ("status", pa.string()),
-        ("started_us", pa.int64()),
-        ("ended_us", pa.int64()),
-        ("duration_us", pa.int64()),
-        ("turns", pa.int64()),
-        ("tokens", pa.float64()),
-        ("cost_usd_micro", pa.float64()),
-        ("unpriced_turns", pa.int64()),
-        ("tool_calls", pa.int64()),
-        ("tool_failures", pa.int64()),
-        ("git_activity", pa.bool_()),
-    ]
-)
-
-
-def _rows(known: Sequence[Path], names: Mapping[str, str]) -> Iterator[tuple[object, ...]]:
-    for number, path in enumerate(known):
-        head, whole = path.head, path.whole
-        yield (
-            number,
-            head.hash,
-            whole.project,
-            whole.agent,
-            sorted(whole.providers),
-            sorted(whole.models),
-            head.member,
-            names.get(head.member) if head.member else None,
-            head.space,
-            whole.synced,
-            status_of(path),
-            whole.started_us,
-            whole.ended_us,
-            whole.duration_us,
-            whole.turns,
-            float(
-                whole.tokens.total
-            ),  # sums of hostile counts may pass 64 bits; comparing is all that is done with them
-            float(whole.cost_usd_micro),
-            whole.unpriced,
-            whole.tool_calls,
-            whole.tool_failures,
-            whole.git_activity,
-        )

@@ -32,7 +32,7 @@ def listed(source: Source, asked: Asked, texts: Texts, catalog: Catalog | None =
     chosen = choose(source, asked.chosen, asked.clock, asked.names, catalog)
     used = totals(source) if asked.chosen == SessionFilter() else totals_of(source, chosen)
     places = ordered(chosen, asked.order, np.arange(len(chosen.numbers)))[: asked.limit]
-    paths = [chosen.paths.known[number] for number in chosen.numbers[places].tolist()]
+    paths = list(chosen.paths.known.some(chosen.numbers[places]))
     titles = tuple(_titles(paths, texts))
     untitled = sum(
         title is None and not texts.elsewhere.isdisjoint(path.whole.prompts)

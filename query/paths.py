@@ -1,4 +1,4 @@
-"""Paths: what each way from a root to a head used, folded from the segments of the forest."""
+"""Paths: what each way from a root to a head used, folded from the segments of the forest. query/path_table.py keeps them."""
 
 from array import array
 from collections.abc import Iterator
@@ -44,6 +44,7 @@ SELECT stretches.*, leaves.leaf, rows.hash, rows.conversation, rows.member, rows
 FROM stretches LEFT JOIN leaves USING (segment) LEFT JOIN rows USING (id) ORDER BY segment
 """
 _head_columns = 8
+FOLDING: Final = (_PARENTS, _SEGMENTS, str((idle_us_max, prompts_kept)))  # how rows become paths
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,22 +126,16 @@ class Path:
     segment: int  # the one that ends in the head
 
 
-@dataclass(frozen=True, slots=True)
-class Paths:
-    """The paths of a source, newest end first, those without a time last, ties by head."""
+def fold_paths(engine: Engine) -> "tuple[list[Path], Forest, array[int]]":
+    """All sessions of `rows`: paths that end in a head and on which somebody speaks; the forest, and each node's parent.
 
-    forest: Forest
-    known: list[Path]
-    parents: "array[int]"  # by node number; `nowhere` above a root
-
-
-def read_paths(engine: Engine) -> Paths:
-    """All sessions of `rows`: paths that end in a head and on which somebody speaks."""
+    Paths are newest end first, those without a time last, ties by head.
+    """
     with placed(engine) as (forest, parents):
         segments = engine.stream(_SEGMENTS, [idle_us_max, prompts_kept])
         known = [path for path in _fold(segments, forest) if path.whole.spoken]
     known.sort(key=lambda path: (-_ended(path), path.head.hash))
-    return Paths(forest, known, parents)
+    return known, forest, parents
 
 
 @contextmanager

@@ -150,7 +150,7 @@ def ordered(
 def _shown(
     chosen: Chosen, groups: Sequence[_Group], query: Query | None, texts: Texts, *, in_tools: bool
 ) -> Iterator[Found]:
-    turns = {row: chosen.catalog.turn(row) for group in groups for row in group.turns}
+    turns = chosen.catalog.turns([row for group in groups for row in group.turns])
     prompts = {group.place: _path_of(chosen, group).whole.prompts for group in groups}
     wanted = {turn.hash for turn in turns.values()}
     wanted.update(prompt for hashes in prompts.values() for prompt in hashes)

@@ -2,8 +2,9 @@
 
 `rows` has one row per node hash: the columns of store/manifest_schema.py (without `opening`) and
 
-    id         BIGINT    0, 1, 2, …
+    id         BIGINT    a number below all rows that ever had one: 0, 1, 2, … without a gap where nothing was kept
     origin     INTEGER   whose row is shown: index into `Source.origins`
+    arrival    BIGINT    its place among all rows, in log order
     seq        BIGINT    slot of the commit it is from; null: the node is only on this device
     first_seq  BIGINT    slot of the first commit that brought the node; null likewise
     space      VARCHAR   team if any commit put the node there, else private; null likewise
@@ -11,66 +12,71 @@
     withheld   BOOLEAN   true where commits have nothing but metadata of the node
 """
 
+from array import array
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from itertools import islice
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Self
 
 import pyarrow as pa
 
-from crypto.errors import VerificationFailed
+from query.batches import committed_rows, origin_of, own_rows
 from query.costs import lay_over
 from query.engine import Engine
-from query.rules import STEPS
+from query.intake import LOADED, Batch, Intake, Origin
+from query.paths import read_parents
+from query.rules import VIEWS
 from store.local import LocalStore
-from store.manifest_schema import MANIFEST_SCHEMA, own_table
-from store.names import slot_name
 from sync.client import Client
 from sync.replica import PendingManifest
 
-if TYPE_CHECKING:  # the type only: it loads all of Arrow's functions, for those who read one session
+if TYPE_CHECKING:  # the types only: they load what reads one session, and what reads none, does without
+    from query.keeping import Keeping
     from query.neighbourhood import Neighbourhood
+    from query.projected import Projected
 
-_batch_rows = 100_000  # rows handed to DuckDB at once: thousands of one-row manifests cost few inserts
-_NOBODY: Final = bytes(32)  # fills own_table's author columns, which are dropped: the origin says who
-_LOADED: Final = [name for name in MANIFEST_SCHEMA.names if name not in {"member", "device", "opening"}]
-_ORIGINS: Final = pa.schema(
-    [
-        ("origin", pa.int32()),
-        ("seq", pa.int64()),
-        ("team", pa.bool_()),
-        ("member", pa.binary()),
-        ("device", pa.binary()),
-    ]
-)
+__all__ = ["Batch", "Origin", "Source", "fill", "open_source"]
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """Who says what a run of rows says: a commit's author, or (`seq` None) this device. Ids are 32 bytes.
-
-    They are those of the signed commit, never a manifest's columns: nobody may put words into another's mouth.
-    """
-
-    member: bytes | None = None  # None: a home without an identity
-    device: bytes | None = None
-    seq: int | None = None
-    team: bool = False  # committed to the team space, not to a private one
-    manifest: PendingManifest | None = None
-
-
-Batch = tuple[Origin, pa.Table]
-
-
-@dataclass(slots=True)
 class Source:
     """An open source; close it, or use it in a `with`. It does not see what store and log learn afterwards."""
 
-    engine: Engine
-    local: LocalStore | None = None
-    client: Client | None = None
-    repriced: bool = False  # costs are those of `tapes reprice`, where that found others
-    origins: list[Origin] = field(default_factory=list)
+    def __init__(self, engine: Engine, local: LocalStore | None = None, client: Client | None = None) -> None:
+        self.local, self.client = local, client
+        self.repriced = False  # costs are those of `tapes reprice`, where that found others
+        self.origins: list[Origin] = []
+        self.projected: Projected | None = None  # what is known without looking at rows
+        self.tableless = engine  # for what needs none of the tables
+
+    @property
+    def engine(self) -> Engine:
+        """The engine with the tables and views of query/rules.py."""
+        if self.projected is not None:
+            self.projected.attach()
+        return self.tableless
+
+    @property
+    def lazy(self) -> "Projected | None":
+        """What looks rows up where they are on the disk; None where they are in memory."""
+        return None if self.projected is None or self.projected.settled else self.projected
+
+    def settle(self) -> None:
+        """Have what a search looks up in memory: for who searches again and again."""
+        if self.projected is not None:
+            self.projected.settle()
+
+    def settle_rows(self) -> None:
+        """Have all rows in memory: for who reads session after session."""
+        if self.projected is not None:
+            self.projected.settle_rows()
+
+    def parents(self) -> "array[int]":
+        """By row id: the id of its parent; `nowhere` where no row has it."""
+        return read_parents(self.tableless) if self.projected is None else self.projected.paths().parents
+
+    def begin_anew(self) -> None:
+        """Forget what was made of a catalog that is of no use."""
+        self.tableless.close()
+        self.tableless = Engine()
+        self.origins.clear()
 
     def __enter__(self) -> Self:
         return self
@@ -80,7 +86,9 @@ class Source:
 
     def close(self) -> None:
         """Forget the tables; store and client stay open."""
-        self.engine.close()
+        self.tableless.close()
+        if self.projected is not None:
+            self.projected.kept.close()
 
 
 def open_source(
@@ -89,24 +97,30 @@ def open_source(
     costs: pa.Table | None = None,
     *,
     about: str | None = None,
+    keeping: "Keeping | None" = None,
 ) -> Source:
     """All manifests taken in by pull, and own nodes. Makes no request while the cache has the manifests.
 
     `costs` (query/costs.py) stand in for those that were computed or unknown. `about`: a session's name; only the rows that its
-    reading depends on are there.
+    reading depends on are there. `keeping`: where what was made of all that is kept, and looked for first.
 
     VerificationFailed when a manifest is gone from both cache and bucket; StoreError when the bucket is needed and away.
     """
-    source = Source(Engine(), local, client)
+    source, basis = Source(Engine(), local, client), None
     try:
-        committed, near = _everything(client) if client else (), None
+        source.repriced = costs is not None
         if about is not None:
             near, pushed = _near(about, client, local)
-            committed = _some(client, near, pushed) if client else ()
-        fill(source, committed, _own(local, client, near) if local else ())
-        if costs is not None:
+            own = own_rows(local, client, near) if local else ()
+            fill(source, _some(client, near, pushed) if client else (), own)
+        elif keeping is None or not keeping.open(source, costs):
+            basis = keeping.basis(source) if keeping else None
+            own = own_rows(local, client) if local else ()
+            fill(source, committed_rows(client) if client else (), own)
+        if costs is not None and source.projected is None:
             lay_over(source.engine, costs)
-            source.repriced = True
+        if keeping is not None and basis is not None:
+            keeping.keep(source, basis)
     except BaseException:
         source.close()
         raise
@@ -114,21 +128,13 @@ def open_source(
 
 
 def fill(source: Source, committed: Iterable[Batch], own: Iterable[Batch]) -> None:
-    """Make `rows`. Committed batches come in log order; an own row is taken in only where no commit has the node.
-
-    Never the other way round: two laptops that pulled the same log must show the same, whatever each has of its own.
-    """
-    engine = source.engine
-    with engine.table("batch", _numbered([_tagged(MANIFEST_SCHEMA.empty_table(), 0)], 0)):
-        engine.run("CREATE TABLE every_row AS FROM batch")
-    arrived = _take(source, committed, 0, "INSERT INTO every_row FROM batch")
-    engine.run("CREATE TABLE known AS SELECT DISTINCT hash FROM every_row")
-    _take(
-        source, own, arrived, "INSERT INTO every_row SELECT batch.* FROM batch ANTI JOIN known USING (hash)"
-    )
-    with engine.table("origins", _origins_table(source.origins)):
-        for step in STEPS:
-            engine.run(step)
+    """Make `rows`. Committed batches come in log order; an own row is taken in only where no commit has the node."""
+    intake = Intake(source.engine, source.origins)
+    intake.committed(committed)
+    intake.own(own)
+    intake.judge()
+    for view in VIEWS:
+        source.engine.run(view)
 
 
 def _near(
@@ -146,81 +152,9 @@ def _near(
     return near, pushed
 
 
-def _everything(client: Client) -> Iterator[Batch]:
-    from sync.pull import applied_columns  # noqa: PLC0415 - a home without a team starts without what reads one
-
-    for pending, table in applied_columns(client, _LOADED):
-        yield _origin(client, pending), table
-
-
 def _some(client: Client, near: "Neighbourhood", pushed: Sequence[PendingManifest]) -> Iterator[Batch]:
     from sync.pull import open_kept_columns  # noqa: PLC0415 - as above
 
     for number, pending in enumerate(pushed):
         if near.touches(number):
-            yield _origin(client, pending), near.of(open_kept_columns(client, pending, _LOADED))
-
-
-def _origin(client: Client, pending: PendingManifest) -> Origin:
-    """Who says what a manifest says."""
-    roster = client.roster
-    author = roster.devices.get(pending.device)
-    if author is None:
-        raise VerificationFailed(slot_name(pending.seq), "its author is in no roster")
-    return Origin(author.member, author.id, pending.seq, pending.space == roster.team_space, pending)
-
-
-def _own(local: LocalStore, client: Client | None, near: "Neighbourhood | None") -> Iterator[Batch]:
-    identity = client.identity if client else None
-    origin = Origin(identity.member_id, identity.device_id) if identity else Origin()
-    # A superseded node that no commit has is never pushed: listing it here would make two laptops disagree for ever.
-    facts = (row for row in (local.facts() if near is None else near.own()) if not row.superseded)
-    while chunk := list(islice(facts, _batch_rows)):
-        yield origin, own_table(chunk, _NOBODY, _NOBODY)
-
-
-def _take(source: Source, batches: Iterable[Batch], arrived: int, insert: str) -> int:
-    """Insert in few large steps: one per manifest would cost a lively team's reader a millisecond for each of its rows."""
-    waiting: list[pa.Table] = []
-    rows = 0
-    for origin, table in batches:
-        waiting.append(_tagged(table, len(source.origins)))
-        source.origins.append(origin)
-        rows += table.num_rows
-        if rows >= _batch_rows:
-            arrived += _insert(source.engine, waiting, arrived, insert)
-            waiting, rows = [], 0
-    if waiting:
-        arrived += _insert(source.engine, waiting, arrived, insert)
-    return arrived
-
-
-def _insert(engine: Engine, tables: list[pa.Table], arrived: int, insert: str) -> int:
-    batch = _numbered(tables, arrived)
-    with engine.table("batch", batch):
-        engine.run(insert)
-    return int(batch.num_rows)
-
-
-def _numbered(tables: list[pa.Table], arrived: int) -> pa.Table:
-    whole = pa.concat_tables(tables)
-    return whole.append_column("arrival", pa.array(range(arrived, arrived + whole.num_rows), pa.int64()))
-
-
-def _tagged(table: pa.Table, origin: int) -> pa.Table:
-    tags = pa.repeat(pa.scalar(origin, pa.int32()), table.num_rows)
-    return table.select(_LOADED).append_column("origin", tags)
-
-
-def _origins_table(origins: list[Origin]) -> pa.Table:
-    columns = [
-        list(range(len(origins))),
-        [origin.seq for origin in origins],
-        [origin.team for origin in origins],
-        [origin.member for origin in origins],
-        [origin.device for origin in origins],
-    ]
-    return pa.table(
-        [pa.array(values, entry.type) for values, entry in zip(columns, _ORIGINS, strict=True)],
-        schema=_ORIGINS,
-    )
+            yield origin_of(client, pending), near.of(open_kept_columns(client, pending, LOADED))

@@ -11,7 +11,6 @@ import pyarrow as pa
 
 from query.answers import Session
 from query.forest import nowhere
-from query.paths import read_parents
 from query.source import Source
 from query.tables import MESSAGES, NODES, SESSIONS, TOOL_CALLS, TableShape
 from query.transcript import load
@@ -41,10 +40,11 @@ class Loader:
 
     def __init__(self, source: Source) -> None:
         self.source = source
-        self._parents = read_parents(source.engine)
+        self._parents = source.parents()
 
     def nodes(self, head: str) -> list[Node]:
         """As query/transcript.load."""
+        self.source.settle_rows()
         return load(self.source, head, self._parents)
 
     def shown(self, batch: pa.RecordBatch) -> pa.RecordBatch:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import groupby
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
@@ -19,12 +20,20 @@ from store.names import object_name
 from store.node_parse import node_from_bytes
 from store.texts import searchable_text
 
+if TYPE_CHECKING:  # the type only: a home where nothing is kept does without
+    from query.projected import Projected
+
 kept_chars_max = 32 * 1024 * 1024
+near_nodes_max = 4096  # so many are looked up one by one; for more, all rows are looked through
 _PACKS = "SELECT DISTINCT origin, pack FROM stored JOIN wanted USING (hash) ORDER BY origin, pack"
 _PACKS_OF = "SELECT DISTINCT origin, pack FROM stored JOIN wanted USING (hash) WHERE origin = ? ORDER BY pack"
 _PLACES = (
     f"SELECT hash, {PLACE} FROM stored JOIN wanted USING (hash)"  # noqa: S608 - a constant
     " WHERE origin = ? AND pack = ? ORDER BY frame_offset, frame_index"
+)
+_NEAR = (
+    f"SELECT stored.origin, stored.pack, hash, {PLACE} FROM {{near}} AS stored"  # noqa: S608 - constants
+    " ORDER BY stored.origin, stored.pack, stored.frame_offset, stored.frame_index"
 )
 _WORDLESS = "SELECT count(*) FROM rows WHERE withheld AND kind = 'message' AND device IS DISTINCT FROM ?"
 _Placed = list[tuple[bytes, Place]]
@@ -110,6 +119,9 @@ class Texts:
         `origin`: the number of the commit that all of them are read from. Then only its rows are looked through, not the team's.
         """
         table = pa.table({"hash": pa.array(wanted, pa.binary())})
+        if origin is None and self.source.lazy is not None and table.num_rows <= near_nodes_max:
+            yield from self._of_near(self.source.lazy, table)
+            return
         engine = self.source.engine
         with engine.table("wanted", table):
             packs = engine.all(_PACKS) if origin is None else engine.all(_PACKS_OF, [origin])
@@ -119,6 +131,13 @@ class Texts:
             yield from self._of_pack(
                 [(h, place) for h, *rest in rows if (place := place_of(rest)) is not None]
             )
+
+    def _of_near(self, projected: "Projected", wanted: pa.Table) -> Iterator[tuple[bytes, str]]:
+        with projected.near(wanted) as near:
+            rows = self.source.engine.all(_NEAR.format(near=near))
+        for _, pack in groupby(rows, lambda row: row[:2]):
+            placed = [(h, place) for _, _, h, *rest in pack if (place := place_of(rest)) is not None]
+            yield from self._of_pack(placed)
 
     def _of_pack(self, placed: _Placed) -> Iterator[tuple[bytes, str]]:
         """The texts of nodes in one pack."""

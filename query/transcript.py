@@ -12,10 +12,8 @@ from typing import Any, Final
 import pyarrow as pa
 
 from crypto.errors import StoreError, TapesError, UsageError, VerificationFailed
-from query.engine import Engine
 from query.forest import nowhere
 from query.moments import rfc3339
-from query.paths import read_parents
 from query.placed import PLACE, Place, checked_node, node_of_others, place_of, read_frame
 from query.source import Source
 from store.local import local_node_bytes_max
@@ -54,12 +52,12 @@ class _Step:
 def load(source: Source, head: str, parents: Sequence[int] | None = None) -> list[Node]:
     """The nodes from root to `head` (64 hex digits). A missing parent ends the way up; nodes that fit no era are marked.
 
-    Who loads many heads reads `parents` (query/paths.read_parents) once.
+    Who loads many heads reads `parents` (`Source.parents`) once.
 
     UsageError for a head that is not in the source, VerificationFailed naming pack and frame for bytes that are not what their
     manifest says, StoreError when the bucket is needed and away.
     """
-    steps = list(_steps(source.engine, head, parents))
+    steps = list(_steps(source, head, parents))
     reader = _Reader(source)
     found: dict[str, Node] = {}
     frames: dict[tuple[int, FramePlace], list[tuple[_Step, Place]]] = {}
@@ -176,13 +174,14 @@ def _output(usage: Usage | None) -> int | None:
     return usage.output if usage is not None else None
 
 
-def _steps(engine: Engine, head: str, parents: Sequence[int] | None) -> Iterator[_Step]:
+def _steps(source: Source, head: str, parents: Sequence[int] | None) -> Iterator[_Step]:
     """The path from the root to `head`, from the rows alone. Hostile rows may go in a circle: the second meeting ends it."""
+    engine = source.engine
     known = engine.all("SELECT id FROM rows WHERE hash = unhex(?)", [head])
     if not known:
         raise UsageError(f"no node {head}", hint="`tapes sessions` lists what there is")
     if parents is None:
-        parents = read_parents(engine)
+        parents = source.parents()
     path: dict[int, None] = {}
     node = known[0][0]
     while node != nowhere and node not in path:

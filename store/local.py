@@ -22,6 +22,7 @@ from store.facts import facts_of
 from store.limits import MIB
 from store.local_path import LOCAL_STORE, local_store_path
 from store.local_rows import (
+    CHANGED_FACTS,
     CONVERSATION_FACTS_AFTER,
     FACTS_AFTER,
     INSERT_NODE,
@@ -320,6 +321,10 @@ class LocalStore:
         while rows := self._run(CONVERSATION_FACTS_AFTER, (conversation, after_rowid, _page_rows)):
             yield from map(facts_of_row, rows)
             after_rowid = rows[-1][0]
+
+    def changed_facts(self, since: int) -> list[LocalFacts]:
+        """The facts of the nodes changed after change `since`; the caller knows by `last_change` that they are few."""
+        return list(map(facts_of_row, self._run(CHANGED_FACTS, (since,))))
 
     def last_change(self) -> int:
         """The number of the last change to any node; it grows with insertions, better usage and supersessions."""

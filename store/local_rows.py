@@ -42,6 +42,7 @@ FROM nodes
 """
 _GIT_ACTIVITY: Final = _FACT_NAMES.index("git_activity")
 FACTS_AFTER: Final = _COLUMNS + " WHERE id > ? ORDER BY id LIMIT ?"
+CHANGED_FACTS: Final = _COLUMNS + " WHERE change > ? ORDER BY change"
 CONVERSATION_FACTS_AFTER: Final = _COLUMNS + " WHERE conversation = ? AND id > ? ORDER BY id LIMIT ?"
 
 

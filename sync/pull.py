@@ -282,8 +282,10 @@ def applied_manifests(client: Client) -> "Iterator[tuple[PendingManifest, Manife
             yield pending, found
 
 
-def applied_columns(client: Client, columns: Sequence[str]) -> "Iterator[tuple[PendingManifest, Table]]":
-    """As `applied_manifests`, but only some columns of each: they were judged when they were taken in."""
+def applied_columns(
+    client: Client, columns: Sequence[str], among: Callable[[PendingManifest], bool] = lambda _: True
+) -> "Iterator[tuple[PendingManifest, Table]]":
+    """As `applied_manifests`, but only some columns of each: they were judged when they were taken in. `among`: of some."""
     from store.manifests import open_columns  # noqa: PLC0415 - as above
 
     def opened(kept: tuple[PendingManifest, SealKey, str]) -> "Table":
@@ -291,7 +293,8 @@ def applied_columns(client: Client, columns: Sequence[str]) -> "Iterator[tuple[P
         return open_columns(key, client.cache.whole(pending.ref), columns, name)
 
     # Their keys are looked up in this thread, which is the only one that may ask the replica.
-    kept = ((pending, *_key_of(client, pending)) for pending in client.replica.manifests("applied"))
+    meant = filter(among, client.replica.manifests("applied"))
+    kept = ((pending, *_key_of(client, pending)) for pending in meant)
     with ahead(opened, kept, manifests_opened_ahead) as coming:
         for (pending, *_), taken in coming:
             found = _unless_given_up(client, taken)

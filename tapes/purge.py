@@ -63,7 +63,7 @@ def purge(home: Home, config: Config) -> None:
 
 def _parts(home: Home) -> Iterator[tuple[Path, str]]:
     yield home.cache, "ciphertext pulled from the bucket"
-    yield home.index, "word index, own words included"
+    yield home.index, "word index and kept catalog, own words and sessions included"
     yield home.evidence, "proofs against a bucket"
     yield home.path / "sql_history", "queries typed, which may quote what they look for"
     yield home.filters, "saved filters, which may name people, projects and words"

@@ -1,7 +1,8 @@
 """The same answers by this very process, where no other gave them: loads the engines, opens the home's files."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import TypeVar
 
 from query.answers import Answer, Asked, Listed, SessionList
 from query.facts import choose, totals_of
@@ -9,6 +10,7 @@ from query.filter import SessionFilter
 from query.listing import listed
 from query.moments import Clock
 from query.search import search
+from query.sections import SectionsBroken
 from query.sessions import totals
 from query.source import Source
 from query.stats import Told, team_stats
@@ -20,23 +22,31 @@ from tapes.commands.desk import Desk
 from tapes.commands.names import names_of
 from tapes.commands.wording import ask_words, warn_unread
 
+_T = TypeVar("_T")
+
 
 def searched_here(run: Run, asked: Asked, *, scan: bool) -> tuple[Answer, Asked, list[str]]:
     """The answer, with the names of members, and the names of what could not be read. `scan`: ask no index."""
-    with Desk(run) as desk:
+
+    def searched(desk: Desk) -> tuple[Answer, Asked, list[str]]:
         source = desk.source()
-        texts, asked = Texts(source), replace(asked, names=names_of(source.client))
-        answer = ask_words(desk, texts, lambda found: search(source, asked, found, texts), scan=scan)
+        texts, named = Texts(source), replace(asked, names=names_of(source.client))
+        answer = ask_words(desk, texts, lambda found: search(source, named, found, texts), scan=scan)
         warn_unread(desk, texts)
-        return answer, asked, sorted(texts.unread)
+        return answer, named, sorted(texts.unread)
+
+    return _made(run, searched)
 
 
 def listed_here(run: Run, asked: Asked) -> tuple[Listed, Mapping[str, str]]:
     """The list that was asked for, and the names of members by id."""
-    with Desk(run) as desk:
+
+    def made(desk: Desk) -> tuple[Listed, Mapping[str, str]]:
         source = desk.source()
-        asked = replace(asked, names=names_of(source.client))
-        return listed(source, asked, Texts(source, here_only=True)), asked.names
+        named = replace(asked, names=names_of(source.client))
+        return listed(source, named, Texts(source, here_only=True)), named.names
+
+    return _made(run, made)
 
 
 def listed_sessions(
@@ -51,10 +61,24 @@ def listed_sessions(
 
 def counted_here(run: Run, asked: Ask) -> tuple[TeamStats, Mapping[str, str]]:
     """The dashboard's numbers, and the names of members by id."""
-    with Desk(run) as desk:
+
+    def counted(desk: Desk) -> tuple[TeamStats, Mapping[str, str]]:
         source = desk.source()
         told = _told(run, source.client) if asked.team_only and source.client else None
         return team_stats(source, asked, told), names_of(source.client)
+
+    return _made(run, counted)
+
+
+def _made(run: Run, answer: Callable[[Desk], _T]) -> _T:
+    """An answer. A kept catalog that turns out to be damaged on the way is said to be so, and the answer made without it."""
+    try:
+        with Desk(run) as desk:
+            return answer(desk)
+    except SectionsBroken as broken:
+        run.out.warn(f"{broken.message}; it is made anew")
+    with Desk(run) as desk:
+        return answer(desk)
 
 
 def _told(run: Run, client: Client) -> Told:

@@ -64,6 +64,7 @@ class Known:
             raise Refused("a home that keeps nothing")
         self.standing = standing_of(desk)
         self.source: Source = desk.source()
+        self.source.settle()
         self.catalog, self.texts = Catalog(self.source), Kept()
         self.names = names_of(self.source.client)
         texts = Texts(self.source)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:  # the types only: see above
     from pyarrow import Table
 
     from crypto.vault import Vault
+    from query.keeping import Keeping
     from query.source import Source
     from store.blobs import BlobStore
     from sync.client import Client
@@ -180,8 +181,19 @@ class Desk:
             self.uses_bucket and self.run.home.identity.exists() and self.run.config.text("storage.bucket")
         )
         client, costs = self.client if shares else None, self._costs() if repriced else None
-        source = open_source(self.local, client, costs, about=about)
+        keeping = self._keeping(costs) if client is not None and repriced and about is None else None
+        source = open_source(self.local, client, costs, about=about, keeping=keeping)
         return self._closing.enter_context(source)
+
+    def _keeping(self, costs: "Table | None") -> "Keeping":
+        """What is kept of all sessions, so that the next command opens in a moment what this one made."""
+        from query.keeping import Keeping, catalog_key  # noqa: PLC0415 - who reads one session does without
+
+        laid = None
+        if costs is not None:
+            found = self.run.home.costs.stat()
+            laid = f"{found.st_mtime_ns}-{found.st_size}-{found.st_ino}"  # written anew each time, in place of the former
+        return Keeping(self.run.home.index, catalog_key(self.identity), self.run.out.warn, laid)
 
     def _fresh_client(self) -> "Client":
         """The client, once it knows the newest commits. VerificationFailed: a list that lacks what is lost would read as all."""

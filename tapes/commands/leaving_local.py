@@ -7,6 +7,7 @@ from typing import Any
 
 from crypto.errors import UsageError, VerificationFailed
 from query.index import remove_index
+from query.keeping import forget
 from store.local import LocalStore, local_store_path
 from sync.hybrid import HybridProvider, notes_fetched
 from sync.inventory import KINDS, inventory
@@ -109,13 +110,14 @@ def _require_nothing_lost(desk: Desk, local: LocalStore) -> None:
 
 
 def delete_all(desk: Desk) -> None:
-    """Delete cache, word index and local store, the store last. A kill leaves what is left; running the command again ends it."""
+    """Delete cache, word index, catalog and local store, that last. A kill leaves what is left; running it again ends it."""
     home = desk.run.home
     # Else a later `sync --full` would take the packs for fetched. A kill right after costs it a second fetch.
     desk.client.replica.drop_notes(notes_fetched)
     if home.cache.exists():
         shutil.rmtree(home.cache)
     remove_index(index_path(desk))
+    forget(home.index)
     path = local_store_path(home.path)
     if not path.exists():
         return

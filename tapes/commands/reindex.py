@@ -3,6 +3,7 @@
 from crypto.errors import UsageError
 from query.index import WordIndex, remove_index
 from query.indexing import index_key, update
+from query.keeping import forget
 from query.texts import Texts
 from tapes.commands.context import Flags, begin, no_flags
 from tapes.commands.desk import Desk
@@ -11,11 +12,15 @@ from tapes.progress import progress
 
 
 def reindex(*, flags: Flags = no_flags) -> int:
-    """Make the word index anew, from what was imported and pulled. An interrupted one goes on at the next search."""
+    """Make the word index and the kept catalog anew, from what was imported and pulled.
+
+    An interrupted index goes on at the next search.
+    """
     run = begin(flags)
     with Desk(run) as desk:
         if desk.is_cloud:
             raise UsageError("the provider cloud keeps no index", hint="`tapes search` reads all turns there")
+        forget(desk.run.home.index)
         key, texts = index_key(desk.identity), Texts(desk.source())
         path = index_path(desk)
         remove_index(path)

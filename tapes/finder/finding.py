@@ -65,6 +65,7 @@ def _chosen(channels: Channels, run: Run, wanted: Wanted) -> tuple[str, ...] | N
     def work(serve: Serve, tell: Tell, heed: Heed) -> None:
         with Desk(run) as desk:
             source = desk.source()
+            source.settle()
             names.update(names_of(source.client))
             texts = Texts(source, heed=heed)
             asked = Asked(wanted.chosen, wanted.clock, names, wanted.order, wanted.limit)

@@ -16,6 +16,7 @@ from crypto import sealing
 from crypto.errors import FormatBroken, SealBroken
 from crypto.sealing import (
     Kind,
+    Sealing,
     SealKey,
     open_block,
     open_sealed,
@@ -290,3 +291,19 @@ def test_a_ciphertext_for_two_keys_is_stopped_by_the_commitment(monkeypatch: pyt
 
     assert len(theirs) == len(mine) == 32
     assert theirs != mine
+
+
+@given(
+    st.sampled_from([0, 1, BLOCK - 1, BLOCK, BLOCK + 1, 2 * BLOCK, 2 * BLOCK + 7]), st.integers(1, BLOCK + 3)
+)
+def test_what_is_sealed_in_pieces_opens_as_one(length: int, piece: int) -> None:
+    """However it was cut: one object, as long as one that was sealed at once, with the bytes that were written."""
+    plain, stored = bytes(length), bytearray()
+    sealing_it = Sealing(TEAM_KEY, Kind.TEXT, stored.extend)
+    for start in range(0, length, piece * 37):
+        sealing_it.write(plain[start : start + piece * 37])
+    sealing_it.close()
+
+    assert open_sealed(TEAM_KEY, Kind.TEXT, bytes(stored), "it") == plain
+    assert len(stored) == sealing_it.stored_bytes == sealed_length(Kind.TEXT, length)
+    assert read_header(bytes(stored), "it").object_id == sealing_it.object_id

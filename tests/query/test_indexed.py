@@ -15,7 +15,7 @@ import query.search
 from query.catalog import Catalog
 from query.engine import Engine
 from query.forest import grow, nowhere
-from query.paths import Paths
+from query.path_table import Paths, PathTable
 from query.source import Source
 from store.local import LocalStore
 from store.nodes import Node
@@ -77,7 +77,7 @@ def test_the_lowest_below_is_found_for_any_shape(parents: list[int], seed: int) 
     """By segment, the minimum over it and all that fork off it, as told one by one."""
     forest = grow(parents)
     catalog = Catalog(Source(Engine()))
-    catalog.__dict__["paths"] = Paths(forest, [], array("i", parents))
+    catalog.__dict__["paths"] = Paths(PathTable.of([]), lambda: (forest, array("i", parents)))
     values = np.array([(seed * (number + 1)) % 97 for number in range(len(forest.above))], np.int32)
     below = [
         [other for other in range(len(forest.above)) if _is_below(forest.above, other, number)]

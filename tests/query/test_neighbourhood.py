@@ -9,11 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crypto.errors import UsageError, VerificationFailed
+from query import batches as rows_in
 from query import neighbourhood
 from query.engine import Engine
 from query.neighbourhood import Neighbourhood
 from query.sessions import resolve
-from query.source import Batch, Origin, Source, _own, fill, open_source
+from query.source import Batch, Origin, Source, fill, open_source
 from query.transcript import _steps, load
 from store.local import LocalStore
 from store.local_rows import INSERT_NODE, node_row
@@ -85,7 +86,7 @@ def told(batches: Sequence[Batch], own: Iterable[Batch], asked_for: str) -> obje
             head = resolve(source, asked_for)
         except UsageError as refused:
             return str(refused)
-        steps = list(_steps(source.engine, head, None))
+        steps = list(_steps(source, head, None))
         # Origins are numbered as they come: what a number stands for is compared instead.
         places = [step.place and source.origins[step.place.origin].seq for step in steps]
         shown = [
@@ -107,7 +108,9 @@ def narrowed(batches: Sequence[Batch], local: LocalStore, asked_for: str) -> tup
     kept = [(origin, near.of(table)) for origin, table in batches]
     for number, (_, table) in enumerate(kept):
         assert near.touches(number) or not table.num_rows
-    return [batch for number, batch in enumerate(kept) if near.touches(number)], list(_own(local, None, near))
+    return [batch for number, batch in enumerate(kept) if near.touches(number)], list(
+        rows_in.own_rows(local, None, near)
+    )
 
 
 @given(commits, own_rows, asked)
@@ -119,7 +122,7 @@ def test_few_rows_tell_what_all_rows_tell(
     batches = batches_of(made)
     with store_of(own) as local:
         few = narrowed(batches, local, asked_for)
-        assert told(*few, asked_for) == told(batches, _own(local, None, None), asked_for)
+        assert told(*few, asked_for) == told(batches, rows_in.own_rows(local, None), asked_for)
 
 
 @given(commits, own_rows, asked)
