@@ -21,9 +21,8 @@ from store.frames import raw_length
 from store.limits import MIB, frame_raw_bytes_max
 from store.outgoing import FrameJob, OutgoingFrame, make_frame
 
-processes_max: Final = (
-    2  # more would wait: the asking process reads rows about as fast as two make frames of them
-)
+# More would wait: the asking process reads rows no faster than three make frames of them.
+processes_max: Final = 3
 alone_bytes_max: Final = 16 * MIB  # before other processes are worth their start of 50 ms each
 asked_at_once: Final = 2  # of one process: one it works on, one on its way to it
 frames_in_line_max: Final = (

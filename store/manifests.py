@@ -25,7 +25,7 @@ from store.limits import (
     manifest_rows_max,
 )
 from store.manifest_schema import DICTIONARY_COLUMNS, MANIFEST_SCHEMA
-from store.parquet import TableFormat, read_columns, read_table, write_table
+from store.parquet import TableFormat, read_columns, read_metadata, read_table, write_table
 
 FORMAT = 0
 manifest_raw_bytes_max = 384 * MIB  # above manifest_rows_max rows whose every label is as long as it may be
@@ -105,6 +105,11 @@ def open_manifest(seal_key: SealKey, stored: bytes, name: str) -> Manifest:
     if problem:
         raise FormatBroken(name, problem)
     return Manifest(table, leaves)
+
+
+def open_leaves(seal_key: SealKey, stored: bytes, name: str) -> tuple[LeafOpening, ...]:
+    """The leaf openings of a manifest that `open_manifest` judged before; no row is read."""
+    return _parse_about(read_metadata(_unsealed(seal_key, stored, name), _FORM, name), seal_key.space, name)
 
 
 def open_columns(seal_key: SealKey, stored: bytes, columns: Sequence[str], name: str) -> pa.Table:

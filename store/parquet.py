@@ -67,6 +67,16 @@ def read_table(data: bytes, form: TableFormat, name: str) -> tuple[pa.Table, byt
         raise FormatBroken(name, f"is no readable table ({type(broken).__name__})") from None
 
 
+def read_metadata(data: bytes, form: TableFormat, name: str) -> bytes:
+    """The value of the metadata key of what `read_table` took before; FormatBroken for no table at all."""
+    try:
+        with pq.ParquetFile(pa.BufferReader(data)) as file:
+            value: bytes = (file.metadata.metadata or {}).get(form.metadata_key, b"")
+    except _BROKEN as broken:
+        raise FormatBroken(name, f"is no readable table ({type(broken).__name__})") from None
+    return value
+
+
 def read_columns(data: bytes, columns: Sequence[str], name: str) -> pa.Table:
     """Some columns of what `read_table` took before, in its order of rows. Not judged again; FormatBroken for no table at all."""
     try:

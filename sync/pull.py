@@ -222,10 +222,10 @@ def known_k_tag(client: Client, space: bytes, conversation: bytes) -> bytes | No
         return None
     if digest not in client.tag_keys:
         try:
-            opened = open_kept(client, client.replica.applied_manifest(digest))
+            opened = open_kept_leaves(client, client.replica.applied_manifest(digest))
         except VerificationFailed:  # taken in once, and now neither here nor in the bucket
             return None
-        client.tag_keys[digest] = {leaf.conversation: leaf.k_tag for leaf in opened.leaves}
+        client.tag_keys[digest] = {leaf.conversation: leaf.k_tag for leaf in opened}
     return client.tag_keys[digest][conversation]
 
 
@@ -307,6 +307,13 @@ def open_kept(client: Client, pending: PendingManifest) -> "Manifest":
     from store.manifests import open_manifest  # noqa: PLC0415 - as above
 
     return open_manifest(*_kept(client, pending))
+
+
+def open_kept_leaves(client: Client, pending: PendingManifest) -> "tuple[LeafOpening, ...]":
+    """The leaf openings of a manifest that was taken in before."""
+    from store.manifests import open_leaves  # noqa: PLC0415 - as above
+
+    return open_leaves(*_kept(client, pending))
 
 
 def open_kept_columns(client: Client, pending: PendingManifest, columns: Sequence[str]) -> "Table":

@@ -53,6 +53,7 @@ class Pusher:
     report: PushReport = field(default_factory=PushReport)
     progress: PushProgress | None = None
     frames: "FramesAhead | None" = None
+    _unlooked: int = 0  # others' manifests that came after the next run was begun
     _walked: int = 0
     _to_walk: int | None = None
 
@@ -158,6 +159,8 @@ class Pusher:
                 continue
             if committed is not None:
                 self._count(batch, committed.lost_races)
+                # Our own at once: the next draft would take it for news, and look up each of its nodes.
+                self._unlooked = self._take_news_in() - 1
             return
 
     def _require_enactable(self) -> None:
@@ -196,14 +199,12 @@ class Pusher:
         """The commit for the present point: leaves continue what others committed meanwhile."""
         from sync.batches import append_leaves, describe_leaves, seal_batch_manifest  # noqa: PLC0415 - as above
 
-        came, space = PullReport(), batch.key.space
-        apply_manifests(self.client, came)
-        self.report.notices += came.notices
-        self.report.broken += came.broken
+        space, news = batch.key.space, self._take_news_in() + self._unlooked
+        self._unlooked = 0
         roster = self.client.require_membership()
         newest: SealKey = self.client.keychain.newest(roster, space)
         # An attempt of this device that a crash interrupted may have landed only now, with these very nodes.
-        known = came.manifests and not all(
+        known = news and not all(
             self.outbox.lacks(space, row.facts, "full" if row.place else "metadata") for row in batch.rows
         )
         # A fence that passed our uploads: gc may be deleting them, and a commit that newly names them would be void.
@@ -220,6 +221,14 @@ class Pusher:
             appends=append_leaves(self.client, batch, openings),
         )
         return draft(context, roster.team, batch.key, content)
+
+    def _take_news_in(self) -> int:
+        """Take in what was committed; the number of new manifests."""
+        came = PullReport()
+        apply_manifests(self.client, came)
+        self.report.notices += came.notices
+        self.report.broken += came.broken
+        return came.manifests
 
     def _count(self, batch: "Batch", lost_races: int) -> None:
         self.report.nodes += len(batch.rows)
