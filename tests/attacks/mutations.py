@@ -26,6 +26,9 @@ TRAPS = (
 _EDGES = (0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)
 _repeats_max = 40
 _steps_max = 4
+_damaged_bytes_max = (
+    4 * 1024 * 1024
+)  # four repeats of repeats make 650 MB of a footer: minutes, and about no parser
 
 
 _EDGE_BYTES = tuple(struct.pack(order, edge) for order in (">I", "<I") for edge in _EDGES)
@@ -47,7 +50,7 @@ def mutated(seeds: Sequence[bytes]) -> st.SearchStrategy[bytes]:
 def _damaged(data: bytes, steps: list[tuple[int, int, int, int]], seeds: Sequence[bytes]) -> bytes:
     for kind, first, second, number in steps:
         start, end = sorted(place * len(data) >> 16 for place in (first, second))
-        data = _step(data, kind, (start, end), number, seeds)
+        data = _step(data, kind, (start, end), number, seeds)[:_damaged_bytes_max]
     return data
 
 
