@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from query.ends import Ends, ends_of, read_ends
 from query.engine import Engine
 from query.forest import Numbers, numbers_of
-from query.path_table import Paths, read_paths
+from query.path_table import Paths
 from query.rollup import make_rollup
 from query.source import Source
 
@@ -47,8 +47,7 @@ class Catalog:
     @cached_property
     def paths(self) -> Paths:
         """All sessions."""
-        projected = self.source.projected
-        return read_paths(self.source.engine) if projected is None else projected.paths()
+        return self.source.paths()
 
     @cached_property
     def ends(self) -> Ends:

@@ -18,9 +18,10 @@ from query.engine import Engine
 from query.forest import Numbers, nowhere, numbers_of
 from query.intake import own_arrival
 from query.kept import NODES, SEGMENTS, group_rows, key_of
-from query.path_table import Paths, read_paths
+from query.path_table import Paths
 from query.rollup import make_rollup
 from query.sections import SectionWriter, writing
+from query.source import Source
 from store.manifest_schema import DICTIONARY_COLUMNS, MANIFEST_SCHEMA
 
 _rows_at_once: Final = 8 * group_rows
@@ -38,12 +39,12 @@ SELECT losers.parent, component FROM losers JOIN rows USING (hash) JOIN componen
 """
 
 
-def keep(path: Path, key: SealKey, engine: Engine, basis: Basis) -> None:
+def keep(path: Path, key: SealKey, source: Source, basis: Basis) -> None:
     """Keep a source (its `rows`, `losers`, `elsewhere`) in place of what was kept. StoreError when the disk refuses.
 
     A kill leaves the former file.
     """
-    paths = read_paths(engine)
+    engine, paths = source.engine, source.paths()
     component = components_of(engine, paths.forest)
     make_rollup(engine)
     with writing(path, key) as out:

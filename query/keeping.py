@@ -89,7 +89,7 @@ class Keeping:
             return
         seen = [_seen(origin) for origin in source.origins]
         try:
-            keep(self.folder / FILES[0], self.key, source.engine, replace(basis, origins=seen))
+            keep(self.folder / FILES[0], self.key, source, replace(basis, origins=seen))
             with suppress(OSError):  # rows beside another catalog are taken for none, wherever they lie
                 (self.folder / FILES[1]).unlink(missing_ok=True)
         except StoreError as error:

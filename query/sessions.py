@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from crypto.errors import UsageError
 from query.answers import Session, SessionList, Tokens, Totals
 from query.moments import rfc3339
-from query.path_table import Paths, read_paths
+from query.path_table import Paths
 from query.paths import Head, Path
 from query.source import Source
 from store.storable import storable_text
@@ -27,7 +27,7 @@ _ALIAS_STARTS: Final = "SELECT id FROM rows WHERE starts_with(harness_session, ?
 
 def list_sessions(source: Source) -> SessionList:
     """All sessions of a source. Equal rows give equal lists, in whatever order they came in."""
-    paths = _paths_of(source)
+    paths = source.paths()
     return SessionList(tuple(map(session_of, paths.known)), totals(source))
 
 
@@ -59,7 +59,7 @@ def check_length(prefix: str) -> None:
 
 def _meant(source: Source, prefix: str) -> set[str]:
     """The heads that a prefix could mean. A whole name means what bears it, even where a longer name starts the same."""
-    paths = _paths_of(source)
+    paths = source.paths()
     start = prefix.lower()
     newest: dict[str, str] = {}  # paths come newest first, so the first head seen of a name is its newest
     for path in paths.known:
@@ -101,10 +101,6 @@ def totals(source: Source, among: NDArray[np.int64] | None = None) -> Totals:
         with source.engine.table("among", pa.table({"id": pa.array(among, pa.int64())})):
             [(nodes, *used, cost, unpriced)] = source.engine.all(f"{_TOTALS} JOIN among USING (id)")
     return Totals(nodes, Tokens(*used), cost, unpriced)
-
-
-def _paths_of(source: Source) -> Paths:
-    return read_paths(source.engine) if source.projected is None else source.projected.paths()
 
 
 def session_of(path: Path) -> Session:

@@ -22,6 +22,7 @@ from query.batches import committed_rows, origin_of, own_rows
 from query.costs import lay_over
 from query.engine import Engine
 from query.intake import LOADED, Batch, Intake, Origin
+from query.path_table import Paths, read_paths
 from query.paths import read_parents
 from query.rules import VIEWS
 from store.local import LocalStore
@@ -44,6 +45,7 @@ class Source:
         self.repriced = False  # costs are those of `tapes reprice`, where that found others
         self.origins: list[Origin] = []
         self.projected: Projected | None = None  # what is known without looking at rows
+        self._paths: Paths | None = None
         self.tableless = engine  # for what needs none of the tables
 
     @property
@@ -70,7 +72,16 @@ class Source:
 
     def parents(self) -> "array[int]":
         """By row id: the id of its parent; `nowhere` where no row has it."""
-        return read_parents(self.tableless) if self.projected is None else self.projected.paths().parents
+        if self.projected is None and self._paths is None:
+            return read_parents(self.tableless)
+        return self.paths().parents
+
+    def paths(self) -> Paths:
+        """All sessions; folded once."""
+        if self._paths is None:
+            projected = self.projected
+            self._paths = read_paths(self.tableless) if projected is None else projected.paths()
+        return self._paths
 
     def begin_anew(self) -> None:
         """Forget what was made of a catalog that is of no use."""

@@ -67,7 +67,7 @@ def ask_source(
     loader = Loader(source)
     people = [{"id": key, "name": name} for key, name in sorted(names.items())]
     tables: dict[TableShape, Iterable[pa.RecordBatch]] = {
-        NODES: node_batches(loader, sessions),
+        NODES: node_batches(loader, sessions, in_order=False),
         SESSIONS: session_batches(sessions),
         MEMBERS: [rows_batch(MEMBERS, people)],
     }

@@ -30,8 +30,9 @@ SELECT lower(hex(hash)) AS hash, lower(hex(parent)) AS parent, lower(hex(convers
     cost_usd_micro, cost_source, cost_table, CAST(tool_calls AS BIGINT) AS tool_calls,
     CAST(tool_errors AS BIGINT) AS tool_errors, git_activity, counted, verified,
     string_split(tools, chr(10)) AS tools, withheld
-FROM rows JOIN chosen USING (id) ORDER BY created_us NULLS LAST, rows.hash
+FROM rows JOIN chosen USING (id)
 """
+_OLDEST_FIRST: Final = f"{_NODES} ORDER BY created_us NULLS LAST, rows.hash"
 Row = dict[str, Any]
 
 
@@ -77,10 +78,12 @@ def _ways_up(parents: Sequence[int], ends: Iterable[int]) -> "array[int]":
     return ids
 
 
-def node_batches(loader: Loader, sessions: Iterable[Session]) -> Iterator[pa.RecordBatch]:
-    """Rows of NODES, oldest first, undated last."""
+def node_batches(
+    loader: Loader, sessions: Iterable[Session], *, in_order: bool = True
+) -> Iterator[pa.RecordBatch]:
+    """Rows of NODES, oldest first, undated last; or in no order, which holds no more than a batch of a million."""
     with loader.chosen(session.id for session in sessions):
-        for batch in loader.source.engine.batches(_NODES):
+        for batch in loader.source.engine.batches(_OLDEST_FIRST if in_order else _NODES):
             yield loader.shown(batch.cast(NODES.schema))
 
 

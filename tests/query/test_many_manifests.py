@@ -53,7 +53,7 @@ def test_five_thousand_manifests_and_one_give_the_same_answers(tmp_path: Path) -
     for apart in (False, True, None):
         with _kept(tmp_path) if apart is None else source_of(commits, apart=apart) as source:
             if apart:
-                keep(tmp_path / "kept", TEAM_KEY, source.engine, Basis(form_of(), [], None, None))
+                keep(tmp_path / "kept", TEAM_KEY, source, Basis(form_of(), [], None, None))
             clock = Clock(START)
             some = choose(source, filter_of({"project": "p3", "cost": ">0.01"}), clock, {})
             answers.append(

@@ -80,7 +80,7 @@ def laid(
         fill(first, then, [(OWN, table_of(own_then))])
         if costs:
             lay_over(first.engine, COSTS)
-        keep(path, TEAM_KEY, first.engine, Basis(form_of(), [], None, None))
+        keep(path, TEAM_KEY, first, Basis(form_of(), [], None, None))
         origins = list(first.origins)
     with Source(Engine()) as second:
         kept = Kept(path, TEAM_KEY)
