@@ -42,7 +42,11 @@ def processes_worthwhile() -> int:
     if sys.platform == "win32":  # pipes always block there
         return 0
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(0, min(processes_max, cores - 1, int(cores - os.getloadavg()[0])))
+    try:
+        idle = int(cores - os.getloadavg()[0])
+    except OSError:  # this system does not say
+        return 0
+    return max(0, min(processes_max, cores - 1, idle))
 
 
 class _Slot:

@@ -68,6 +68,7 @@ class Pusher:
                 for run in self._runs(kind, space):
                     self._begin_telling()
                     self._commit(run, space)
+                    run.clear()  # the next is gathered before this name is given to it
                 self.outbox.complete(kind, space, change)
         finally:
             if self.frames is not None:
@@ -159,6 +160,7 @@ class Pusher:
                 continue
             if committed is not None:
                 self._count(batch, committed.lost_races)
+                del batch  # its rows weigh as much as what comes next
                 # Our own at once: the next draft would take it for news, and look up each of its nodes.
                 self._unlooked = self._take_news_in() - 1
             return

@@ -13,7 +13,7 @@ from crypto.errors import TapesError
 from crypto.leaves import node_commitment
 from store import frames_ahead
 from store.frames import open_frame
-from store.frames_ahead import FramesAhead, asked_at_once, frames_in_line_max
+from store.frames_ahead import FramesAhead, asked_at_once, frames_in_line_max, processes_worthwhile
 from store.nodes import node_to_bytes
 from store.outgoing import FrameJob, OutgoingFrame, make_frame
 from tests.node_strategies import turn
@@ -81,6 +81,35 @@ def test_frames_are_the_same_whoever_makes_them(processes: int) -> None:
     assert len(made) == len(asked)
     for job, frame in zip(asked, made, strict=True):
         assert_made(job, frame)
+
+
+@pytest.mark.parametrize(
+    ("cores", "load", "processes"),
+    [
+        (1, 0.1, 0),
+        (2, 0.1, 1),
+        (2, 1.5, 0),
+        (4, 1.0, 3),
+        (4, 2.5, 1),
+        (4, 24.0, 0),
+        (16, 0.0, 3),
+        (4, None, 0),
+    ],
+)
+def test_processes_are_for_cores_that_would_idle(
+    cores: int, load: float | None, processes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One core, a busy machine, or one that does not say how busy it is: none."""
+
+    def told() -> tuple[float, float, float]:
+        if load is None:
+            raise OSError("no load here")
+        return load, load, load
+
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: set(range(cores)), raising=False)
+    monkeypatch.setattr(os, "getloadavg", told)
+
+    assert processes_worthwhile() == processes
 
 
 def test_a_small_push_starts_no_process() -> None:
