@@ -199,13 +199,13 @@ HANGS: dict[str, tuple[list[Commit], set[int]]] = {
 def test_rows_hang_together_in_every_way(how: str) -> None:
     """Each link by which a new row changes what a kept one means."""
     made, late = HANGS[how]
-    agrees(made, late, ([], []), costs=False, settle=True)
+    agrees(made, late, ([], []), costs=False, settle=how == "a parent that comes last")
 
 
 drawn = given(commits, st.sets(st.integers(0, 5)), st.tuples(own_rows, own_rows), st.booleans())
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=4, deadline=None)
 @drawn
 def test_what_came_since_is_as_if_it_had_been_there(
     made: list[Commit], late: set[int], own: tuple[list[Said], list[Said]], costs: object
