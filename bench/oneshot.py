@@ -17,7 +17,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from query.keeping import forget
+from query.catalog_keeper import forget
 
 commands = (
     ("sessions", "--limit", "20"),

@@ -30,9 +30,9 @@ from sync.client import Client
 from sync.replica import PendingManifest
 
 if TYPE_CHECKING:  # the types only: they load what reads one session, and what reads none, does without
-    from query.keeping import Keeping
+    from query.catalog_keeper import Keeping
     from query.neighbourhood import Neighbourhood
-    from query.projected import Projected
+    from query.overlaid_source import Projected
 
 __all__ = ["Batch", "Origin", "Source", "fill", "open_source"]
 

@@ -21,7 +21,7 @@ from store.node_parse import node_from_bytes
 from store.texts import searchable_text
 
 if TYPE_CHECKING:  # the type only: a home where nothing is kept does without
-    from query.projected import Projected
+    from query.overlaid_source import Projected
 
 kept_chars_max = 32 * 1024 * 1024
 near_nodes_max = 4096  # so many are looked up one by one; for more, all rows are looked through

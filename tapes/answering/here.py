@@ -9,8 +9,8 @@ from query.facts import choose, totals_of
 from query.filter import SessionFilter
 from query.listing import listed
 from query.moments import Clock
+from query.sealed_sections import SectionsBroken
 from query.search import search
-from query.sections import SectionsBroken
 from query.sessions import totals
 from query.source import Source
 from query.stats import Told, team_stats

@@ -21,7 +21,7 @@ if TYPE_CHECKING:  # the types only: see above
     from pyarrow import Table
 
     from crypto.vault import Vault
-    from query.keeping import Keeping
+    from query.catalog_keeper import Keeping
     from query.source import Source
     from store.blobs import BlobStore
     from sync.client import Client
@@ -187,7 +187,7 @@ class Desk:
 
     def _keeping(self, costs: "Table | None") -> "Keeping":
         """What is kept of all sessions, so that the next command opens in a moment what this one made."""
-        from query.keeping import Keeping, catalog_key  # noqa: PLC0415 - who reads one session does without
+        from query.catalog_keeper import Keeping, catalog_key  # noqa: PLC0415 - who reads one session does without
 
         laid = None
         if costs is not None:

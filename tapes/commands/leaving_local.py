@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from crypto.errors import UsageError, VerificationFailed
+from query.catalog_keeper import forget
 from query.index import remove_index
-from query.keeping import forget
 from store.local import LocalStore, local_store_path
 from sync.hybrid import HybridProvider, notes_fetched
 from sync.inventory import KINDS, inventory

@@ -1,9 +1,9 @@
 """`tapes reindex`."""
 
 from crypto.errors import UsageError
+from query.catalog_keeper import forget
 from query.index import WordIndex, remove_index
 from query.indexing import index_key, update
-from query.keeping import forget
 from query.texts import Texts
 from tapes.commands.context import Flags, begin, no_flags
 from tapes.commands.desk import Desk

@@ -9,10 +9,10 @@ from query.basis import Basis, form_of
 from query.engine import Engine
 from query.facts import choose
 from query.filter import filter_of
-from query.keep import keep
-from query.kept import Kept
+from query.kept_catalog import Kept
+from query.kept_catalog_writer import keep
 from query.moments import Clock
-from query.projected import Projected
+from query.overlaid_source import Projected
 from query.sessions import list_sessions
 from query.source import Source
 from query.stats import team_stats

@@ -19,7 +19,7 @@ from query.costs import lay_over
 from query.engine import Engine
 from query.forest import Forest, nowhere
 from query.intake import RAW, Batch, Intake, Origin
-from query.kept import NODES, Kept, key_of
+from query.kept_catalog import NODES, Kept, key_of
 from query.path_table import Paths, PathTable, Shape, read_paths
 from query.rollup import join_rollups, usage_of
 from query.rules import VIEWS

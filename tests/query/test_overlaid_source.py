@@ -19,11 +19,11 @@ from query.engine import Engine
 from query.facts import choose, totals_of
 from query.filter import filter_of
 from query.intake import Batch, Origin, Tagging, no_rows
-from query.keep import keep
-from query.kept import Kept
+from query.kept_catalog import Kept
+from query.kept_catalog_writer import keep
 from query.moments import Clock
+from query.overlaid_source import News, Projected
 from query.placed import PLACE
-from query.projected import News, Projected
 from query.sessions import list_sessions
 from query.source import Source, fill
 from query.stats import team_stats

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from query import basis, since
+from query import basis, newer_rows
 from query.catalog import Catalog
-from query.keeping import FILES, Keeping, catalog_key, forget
-from query.sections import SectionsBroken
+from query.catalog_keeper import FILES, Keeping, catalog_key, forget
+from query.sealed_sections import SectionsBroken
 from query.sessions import list_sessions
 from query.source import Source, open_source
 from query.stats import team_stats
@@ -99,7 +99,7 @@ def opened(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def test_only_what_came_since_is_read_and_that_once(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing new: no manifest is opened. Two new ones: those, and the next time none, for they were noted."""
-    monkeypatch.setattr(since, "noted_rows_min", 1)
+    monkeypatch.setattr(newer_rows, "noted_rows_min", 1)
     assert opened(desk, monkeypatch) == []
     for number in range(2):
         desk.pushed(f"new {number}")
@@ -130,8 +130,8 @@ def test_a_session_goes_on_and_own_turns_change(desk: Desk) -> None:
 @pytest.mark.long
 def test_when_much_came_since_it_is_made_anew(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """Over the limit there is one file again, of everything."""
-    monkeypatch.setattr(since, "news_rows_min", 20)
-    monkeypatch.setattr(since, "noted_rows_min", 1)
+    monkeypatch.setattr(newer_rows, "news_rows_min", 20)
+    monkeypatch.setattr(newer_rows, "noted_rows_min", 1)
     desk.pushed("some", 15)
     assert desk.agrees()
     assert all((desk.folder / name).exists() for name in FILES)
@@ -269,7 +269,7 @@ def test_processes_beside_each_other_all_answer_right(desk: Desk) -> None:
 
 def _reads(desk: Desk) -> None:
     """A process of its own: with connections of its own to the same home."""
-    since.noted_rows_min = 1  # type: ignore[misc]
+    newer_rows.noted_rows_min = 1  # type: ignore[misc]
     home, who = desk.ben.home, SimpleNamespace(identity=desk.ben.client.identity)
     mine = Laptop(client(who, desk.ben.client.store, home), home)  # type: ignore[arg-type]
     for _ in range(8):
@@ -288,12 +288,12 @@ def left(desk: Desk) -> list[Path]:
 
 
 def _killed(desk: Desk) -> None:
-    from query import sections  # noqa: PLC0415 - of the child
+    from query import sealed_sections  # noqa: PLC0415 - of the child
 
     def die(*_: object) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
-    sections.SectionWriter.end = die  # type: ignore[assignment, method-assign]
+    sealed_sections.SectionWriter.end = die  # type: ignore[assignment, method-assign]
     made = Keeping(desk.folder, catalog_key(desk.ben.client.identity), desk.said.append, rows_min=0)
     with open_source(desk.ben.local, desk.ben.client) as source:
         made.keep(source, made.basis(source))
@@ -306,6 +306,6 @@ def test_a_full_disk_is_said_and_the_answer_given(desk: Desk, monkeypatch: pytes
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("query.sections.SectionWriter.end", full)
+    monkeypatch.setattr("query.sealed_sections.SectionWriter.end", full)
     assert not desk.agrees()
     assert "No space left" in desk.said[0]

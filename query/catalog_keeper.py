@@ -1,6 +1,6 @@
 """Keeping what an opened source was made into, and going on from there: only what came in since is read.
 
-    catalog.sealed        everything at one moment (query/kept.py)
+    catalog.sealed        everything at one moment (query/kept_catalog.py)
     catalog-more.sealed   rows of the manifests that came in since, as they are, end to end
 
 Both are this device's alone, sealed under a key of its own, and may be deleted at any time. When more came in than is worth
@@ -20,7 +20,7 @@ from crypto.sealing import SealKey
 from query.basis import Basis, form_of, manifest_rows
 from query.batches import own_origin
 from query.intake import Origin
-from query.sections import SectionsBroken, forget_all
+from query.sealed_sections import SectionsBroken, forget_all
 from query.source import Source
 from sync.identity import Identity
 
@@ -56,9 +56,9 @@ class Keeping:
         return False
 
     def _opened(self, source: Source, costs: "Table | None") -> bool:
-        from query.kept import Kept  # noqa: PLC0415 - who has too little to keep does without
-        from query.projected import Projected  # noqa: PLC0415
-        from query.since import Noted, Since  # noqa: PLC0415
+        from query.kept_catalog import Kept  # noqa: PLC0415 - who has too little to keep does without
+        from query.newer_rows import Noted, Since  # noqa: PLC0415
+        from query.overlaid_source import Projected  # noqa: PLC0415
 
         kept = Kept(self.folder / FILES[0], self.key)
         try:
@@ -82,7 +82,7 @@ class Keeping:
 
     def keep(self, source: Source, basis: Basis) -> None:
         """Keep an opened source. `basis`: from before it was opened. A disk that refuses is said to be so."""
-        from query.keep import keep  # noqa: PLC0415 - what is kept already is read without it
+        from query.kept_catalog_writer import keep  # noqa: PLC0415 - what is kept already is read without it
 
         [(rows,)] = source.engine.all("SELECT count(*) FROM rows")
         if rows + manifest_rows * len(source.origins) < self.rows_min:

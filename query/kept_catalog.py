@@ -1,6 +1,6 @@
 """What a home keeps of a source that was opened: its rows, judged, and what they fold into. Sealed; deletable at any time.
 
-One file of sealed sections (query/sections.py):
+One file of sealed sections (query/sealed_sections.py):
 
     rows        Parquet  the table `rows`, in order of id, a component's number beside each
     losers      Parquet  the raw rows that are not shown, and
@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from crypto.sealing import SealKey
 from query.basis import Basis, form_of
 from query.forest import Forest
-from query.sections import Sections, SectionsBroken
+from query.sealed_sections import Sections, SectionsBroken
 
 group_rows: Final = 16_384  # a few rows are read without the rest: a screenful of hits lies in as many groups
 NODES: Final = ("parents", "segment", "position", "component")

@@ -1,4 +1,4 @@
-"""Writing what query/kept.py reads: a source's rows, once judged, and all that they fold into."""
+"""Writing what query/kept_catalog.py reads: a source's rows, once judged, and all that they fold into."""
 
 import io
 from dataclasses import asdict
@@ -17,10 +17,10 @@ from query.components import components_of
 from query.engine import Engine
 from query.forest import Numbers, nowhere, numbers_of
 from query.intake import own_arrival
-from query.kept import NODES, SEGMENTS, group_rows, key_of
+from query.kept_catalog import NODES, SEGMENTS, group_rows, key_of
 from query.path_table import Paths
 from query.rollup import make_rollup
-from query.sections import SectionWriter, writing
+from query.sealed_sections import SectionWriter, writing
 from query.source import Source
 from store.manifest_schema import DICTIONARY_COLUMNS, MANIFEST_SCHEMA
 

@@ -13,9 +13,9 @@ from crypto.sealing import SealKey
 from query.basis import Basis, manifest_rows
 from query.batches import committed_rows, origin_of, own_batches, own_links, own_origin
 from query.intake import Origin, Tagging, no_rows
-from query.kept import Kept
-from query.projected import News
-from query.sections import Sections, SectionsBroken, writing
+from query.kept_catalog import Kept
+from query.overlaid_source import News
+from query.sealed_sections import Sections, SectionsBroken, writing
 from query.source import Source
 from store.local_rows import LocalFacts
 from sync.replica import PendingManifest

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crypto.sealing import BLOCK_BYTES, Kind
-from query.sections import Sections, SectionsBroken, writing
+from query.sealed_sections import Sections, SectionsBroken, writing
 from tests.sealing_keys import OTHER_KEYS, TEAM_KEY
 
 BLOCK = BLOCK_BYTES[Kind.PROJECTION]
