@@ -14,16 +14,17 @@ from query.forest import Numbers, nowhere, numbers_of
 from query.path_table import PathTable
 from query.paths import placed
 
-_SUMS: Final = """
-SELECT segment, min(epoch_us(created_us)) AS started_us, max(epoch_us(created_us)) AS ended_us,
+_never: Final = np.iinfo(np.int64).max  # no time at all
+_SUMS: Final = f"""
+SELECT segment,
+    coalesce(min(epoch_us(created_us)), {_never}) AS started_us, coalesce(max(epoch_us(created_us)), -{_never}) AS ended_us,
     bool_or(kind IS DISTINCT FROM 'session') AS spoken, count(*) FILTER (kind = 'message') AS turns,
     CAST(least(sum(counts.cost_usd_micro), 9223372036854775807) AS BIGINT) AS cost
 FROM places JOIN rows USING (id) JOIN counts USING (id) WHERE segment >= 0 GROUP BY segment ORDER BY segment
-"""
+"""  # noqa: S608 - our own number
 _HEADS: Final = "SELECT segment, space IS NOT DISTINCT FROM 'team' AS team FROM leaves JOIN rows USING (id)"
 _first_us: Final = -62_135_596_800_000_000  # the year 1: a time before it is shown nowhere
 _day_us: Final = 86_400_000_000  # no zone is further from UTC: what is that much later has a day everywhere
-_never: Final = np.iinfo(np.int64).max  # no time at all
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +59,8 @@ def read_ends(engine: Engine) -> Ends:
     with placed(engine) as (forest, _):
         sums, heads = engine.arrow(_SUMS), engine.arrow(_HEADS)
     above = numbers_of(forest.above)
-    started = _down(above, _times(sums, "started_us", _never), np.minimum)
-    ended = _down(above, _times(sums, "ended_us", -_never), np.maximum)
+    started = _down(above, _column(sums, "started_us"), np.minimum)
+    ended = _down(above, _column(sums, "ended_us"), np.maximum)
     turns = _down(above, _column(sums, "turns"), np.add)
     cost = _down(above, _column(sums, "cost").astype(np.float64), np.add)
     spoken = _down(above, _column(sums, "spoken"), np.logical_or)
@@ -95,8 +96,3 @@ def _down(above: Numbers, values: NDArray[Any], joined: np.ufunc) -> NDArray[Any
 def _column(table: Any, name: str) -> NDArray[Any]:
     column: NDArray[Any] = table.column(name).to_numpy()
     return column
-
-
-def _times(table: Any, name: str, none: int) -> NDArray[np.int64]:
-    times: NDArray[np.int64] = table.column(name).fill_null(none).to_numpy()
-    return times

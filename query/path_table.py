@@ -18,6 +18,7 @@ from query.paths import Head, Path, Stretch, fold_paths
 _STOPPED: Final = frozenset({"stop", "end_turn", "end-turn", "eos"})
 _CUT_OFF: Final = frozenset({"length", "max_tokens", "content_filter", "tool_use", "tool_use_response"})
 _TEXTS: Final = pa.list_(pa.string())
+_slices_max: Final = 64
 _SUM: Final = pa.decimal128(38)  # of counts of 53 bits over all rows there can be: 64 bits are too few
 _TOKENS: Final = ("input_uncached", "cache_read", "cache_write", "output")
 PATHS: Final = pa.schema(
@@ -91,8 +92,14 @@ class PathTable(Sequence[Path]):
         return _paths(self.table)
 
     def some(self, numbers: Numbers) -> Iterator[Path]:
-        """Those with some numbers, spelled out together."""
-        return _paths(self.table.take(pa.array(numbers)))
+        """Those with some numbers, in their order. Neighbours are sliced: taking single rows loads Arrow's kernels, 30 ms."""
+        wanted = np.asarray(numbers)
+        runs = np.split(wanted, np.flatnonzero(np.diff(wanted) != 1) + 1) if len(wanted) else []
+        if len(runs) > _slices_max:
+            yield from _paths(self.table.take(pa.array(wanted)))
+            return
+        for run in runs:
+            yield from _paths(self.table.slice(int(run[0]), len(run)))
 
     def numbers(self, name: str) -> NDArray[Any]:
         """A column without nulls, for arithmetic on all of it."""
