@@ -9,7 +9,7 @@ dir=$1
 grace_tries_max=50 # of 0.1 s
 
 # A pid file outlives its process: never signal a stranger that got the number.
-is_ours() { tr '\0' ' ' <"/proc/$1/cmdline" 2>/dev/null | grep -qE '(^|/)(radosgw|ceph-(mon|mgr|osd)) '; }
+is_ours() { { tr '\0' ' ' <"/proc/$1/cmdline"; } 2>/dev/null | grep -qE '(^|/)(radosgw|ceph-(mon|mgr|osd)) '; }
 
 stop_one() {
   local pid

@@ -13,7 +13,7 @@ fi
 pid=$(cat "$pid_file")
 
 # A pid file outlives its process: never signal a stranger that got the number.
-is_ours() { tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null | grep -qE '(^|/)weed server '; }
+is_ours() { { tr '\0' ' ' <"/proc/$pid/cmdline"; } 2>/dev/null | grep -qE '(^|/)weed server '; }
 
 if is_ours; then
   kill "$pid"
