@@ -19,6 +19,7 @@ from tapes.render.output import Output
 from tapes.render.safe import safe_line
 
 line_every_seconds: Final = 15.0  # in a log file, often enough to see that it lives
+counted_max: Final = 1_000_000  # of more, the share is told
 
 Tell = Callable[[str, int, int], None]  # what is being done, how much is done, of how much (0: unknown)
 
@@ -48,21 +49,29 @@ def progress(out: Output) -> Iterator[Tell]:
 
 
 def _lines(out: Output, monotonic: Callable[[], float] = time.monotonic) -> Tell:
-    told_at, step, since, from_done = monotonic(), "", monotonic(), 0
+    told_at, since, from_done = monotonic(), monotonic(), 0
+    of, last = -1, 0
 
     def tell(what: str, done: int, total: int) -> None:
-        nonlocal told_at, step, since, from_done
+        nonlocal told_at, of, last, since, from_done
         now = monotonic()
-        if what != step:
-            step, since, from_done = what, now, done
+        if (
+            total != of or done < last
+        ):  # another step; an import goes on from file to file, and they have one total
+            of, since, from_done = total, now, done
+        last = done
         if now - told_at >= line_every_seconds:
             told_at = now
-            out.say(
-                f"{what}: {done}"
-                + (f" of {total}{_left(now - since, done - from_done, total - done)}" if total else "")
-            )
+            out.say(f"{what}: {_amount(done, total)}{_left(now - since, done - from_done, total - done)}")
 
     return tell
+
+
+def _amount(done: int, total: int) -> str:
+    """Turns and objects are counted, bytes are not for reading."""
+    if total > counted_max:
+        return f"{100 * done // total} %"
+    return f"{done} of {total}" if total else str(done)
 
 
 def _left(seconds: float, done: int, more: int) -> str:

@@ -35,6 +35,14 @@ def _told(steps: list[tuple[float, str, int, int]]) -> list[str]:
         ([(0, "pushing", 0, 400), (20, "pushing", 400, 400)], ["pushing: 400 of 400"]),
         ([(0, "reading", 7, 0), (20, "reading", 9, 0)], ["reading: 9"]),
         (
+            [
+                (0, "importing a", 0, 9 << 20),
+                (10, "importing b", 3 << 20, 9 << 20),
+                (20, "importing c", 6 << 20, 9 << 20),
+            ],
+            ["importing c: 66 %, about 10s left"],
+        ),
+        (
             [(0, "reading", 9, 9), (100, "pushing", 0, 4), (120, "pushing", 1, 4)],
             ["pushing: 0 of 4", "pushing: 1 of 4, about 1m00s left"],
         ),
