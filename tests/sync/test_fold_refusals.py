@@ -1,11 +1,12 @@
 """What an event is refused for although its author may write: each rule of the fold by an event that breaks that rule alone."""
 
+from dataclasses import replace
 from secrets import token_bytes
 
 import pytest
 
 from crypto import labels
-from crypto.identities import SecretKeys, invite_id, invite_keys, member_id
+from crypto.identities import SecretKeys, certify, invite_id, invite_keys, member_id
 from store import events
 from store.commits import Leaf, ObjectRef, leaf_append
 from store.names import ObjectKind
@@ -152,6 +153,61 @@ def test_a_further_device_can_read_both_of_its_members_spaces(book: Book) -> Non
     for too_few in (grants[:1], grants[1:]):
         assert "without a wrap" in book.void_reason(book.says(ana, added(too_few)))
     book.write(book.says(ana, added(grants)))
+
+
+def test_an_admin_ends_members_and_invites_but_no_admin(book: Book) -> None:
+    """Admins remove members and close each other's invites; another admin, the owner and their devices are out of reach."""
+    ben, cat, dan = let_in(book, "ben"), let_in(book, "cat"), let_in(book, "dan")
+    book.write(book.says(book.owner, [role(ben, "admin"), role(cat, "admin")]))
+    link = invite_keys(open_invite(book, by=cat)).public
+
+    for peer in (cat, book.owner):
+        removal = events.MemberRemoved(type="member_removed", member=peer.identity.member_id.hex())
+        assert "removes an owner or admin" in book.void_reason(book.says(ben, [removal]))
+        assert "by an owner or admin" in book.void_reason(book.says(ben, [revoke(peer.identity.device_id)]))
+    book.write(book.ends(ben, [events.Closed(type="closed", invite=invite_id(link).hex())]))
+    book.write(book.ends(ben, [revoke(dan.identity.device_id)]))
+    removal = events.MemberRemoved(type="member_removed", member=dan.identity.member_id.hex())
+    book.write(book.ends(ben, [removal]))
+
+
+def test_roles_are_of_members_that_are_there(book: Book) -> None:
+    """Neither a stranger nor a removed member is given one; the last owner may be called owner again."""
+    ben = let_in(book, "ben")
+    removal = events.MemberRemoved(type="member_removed", member=ben.identity.member_id.hex())
+    book.write(book.ends(book.owner, [removal]))
+
+    for nobody in (ben, person("eve")):
+        assert "an owner sets" in book.void_reason(book.says(book.owner, [role(nobody, "admin")]))
+    book.write(book.says(book.owner, [role(book.owner, "owner")]))
+
+
+def test_a_wrap_is_of_an_epoch_that_is_there(book: Book) -> None:
+    """A rewrap of an epoch to come, of number 0, or of a made-up space would be believed later: void now."""
+    good = team_grant(book, book.owner.identity.device.public.x25519)
+
+    for odd in ({"epoch": 2}, {"epoch": 0}, {"space": "5a" * 16}):
+        rewrap = events.Rewrap(type="rewrap", grants=[good.model_copy(update=odd)])
+        assert "epoch that does not exist" in book.void_reason(book.says(book.owner, [rewrap]))
+    book.write(book.says(book.owner, [events.Rewrap(type="rewrap", grants=[good])]))
+
+
+def test_a_device_is_certified_by_a_current_one_of_its_member(book: Book) -> None:
+    """Not by a device that nobody knows, that was revoked, or that is another member's."""
+    ana, second, third = book.owner, book.owner.device(), book.owner.device()
+    ben = let_in(book, "ben")
+
+    def added(by: Person, claim: events.DeviceClaim) -> list[events.Event]:
+        wrap = team_grant(book, by.identity.device.public.x25519)
+        member = ana.identity.member_id.hex()
+        return [events.DeviceAdded(type="device_added", member=member, device=claim, grants=[wrap])]
+
+    book.write(book.says(ana, added(second, second.identity.claim())))
+    book.write(book.ends(ana, [revoke(second.identity.device_id)]))
+    for author in (second, ben, book.owner.device()):
+        certificate = certify(author.identity.device, ana.identity.member_id, third.identity.device.public)
+        by = replace(third.identity, certified_by=author.identity.device_id, certificate=certificate)
+        assert "certified by no current device" in book.void_reason(book.says(ana, added(third, by.claim())))
 
 
 def named(kind: ObjectKind, number: int = 0) -> ObjectRef:
