@@ -41,8 +41,9 @@ def examine(desk: Desk, environ: Mapping[str, str], user_home: Path) -> Iterator
     yield from _guarded("keys", lambda: _keys(desk))
     yield from _guarded("provider", lambda: _provider(desk))
     yield from _guarded("network", lambda: _network(desk, environ))
-    yield from _guarded("bucket", lambda: _bucket(desk))
-    yield from _guarded("clock", lambda: _clock(desk))
+    answered = list(_guarded("bucket", lambda: _bucket(desk)))
+    yield from answered
+    yield from _guarded("clock", lambda: _clock(desk, asked=all(one.state != "failed" for one in answered)))
     yield from _guarded("team", lambda: _team(desk))
     yield from _guarded("watch", lambda: _watch(desk))
     yield from _guarded("claude retention", lambda: _claude_retention(environ, user_home))
@@ -128,13 +129,13 @@ def _bucket(desk: Desk) -> Check:
     return Check("bucket", "ok", passed)
 
 
-def _clock(desk: Desk) -> Check:
+def _clock(desk: Desk, *, asked: bool) -> Check:
     """A folder has this machine's clock; the S3 port gives no Date, and S3 itself refuses a clock that is 15 minutes off."""
     url = desk.run.config.text("storage.bucket") or ""
     if url.startswith("s3://"):
-        return Check(
-            "clock", "ok", "within the 15 minutes that S3 signatures allow, or the bucket check had failed"
-        )
+        if not asked:
+            return Check("clock", "skipped", "the bucket's answer would tell, and its check failed")
+        return Check("clock", "ok", "within the 15 minutes that S3 signatures allow")
     return Check("clock", "skipped", "no other clock to compare with")
 
 

@@ -1,10 +1,12 @@
 """What every `tapes import …` does around its importer: progress, one report, one answer."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Final, Protocol
 
+from crypto.errors import UsageError
 from store.local import LocalStore
 from store.nodes import Json
 from sync.providers import Progress as Pushing
@@ -17,6 +19,7 @@ from tapes.progress import Tell, progress
 from tapes.render import figures
 
 problems_shown_max: Final = 10
+_NOT_YOURS: Final = "import as the user whose logs these are, or let this user read them"
 
 
 class Importer(Protocol):
@@ -41,7 +44,11 @@ def run_import(importer: Importer, paths: Sequence[Path], flags: Flags, *, dry_r
         def told(at: Importing) -> None:
             tell(f"importing {Path(at.path).name}", at.bytes_done, at.bytes_total)
 
-        report = importer(taken.store, list(paths) or None, progress=told, dry_run=dry_run)
+        try:
+            report = importer(taken.store, list(paths) or None, progress=told, dry_run=dry_run)
+        except PermissionError as denied:
+            told_of = os.fsdecode(denied.filename or "")
+            raise UsageError(f"{told_of} cannot be read: {denied.strerror}", hint=_NOT_YOURS) from None
     if run.flags.json:
         run.out.answer("import", as_json(report))
     else:
@@ -80,7 +87,7 @@ def tell_report(run: Run, report: ImportReport, *, dry_run: bool, agent: str = "
     if report.unverified:
         run.out.warn(f"{report.unverified} turns have a hash of no known era: kept, marked unverified")
     if report.skipped_lines:
-        run.out.warn(f"{report.skipped_lines} lines could not be imported")
+        run.out.warn(f"{figures.several(report.skipped_lines, 'line')} could not be imported")
     for problem in report.errors[:problems_shown_max]:
         run.out.say(f"  {problem.path}:{problem.line}: {problem.problem}")
     if len(report.errors) > problems_shown_max:

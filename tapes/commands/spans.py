@@ -15,7 +15,7 @@ def seconds_of(text: str, option: str) -> int:
     """The seconds a span means, as 90m; UsageError naming the option otherwise."""
     match = _SPAN.match(text)
     if match is None:
-        raise UsageError(f"{option} {text!r} is no span of time", hint="as 90m, 12h, 7d or 2w")
+        raise UsageError(f"{option} {text!r} is no span of time", hint="as 90m, 12h, 7d, 2w or 30s")
     return int(match[1]) * _SECONDS[match[2]]
 
 

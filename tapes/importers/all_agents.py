@@ -57,7 +57,17 @@ def import_all(
             agent.find()
         except UsageError:  # it says that there is nothing
             continue
+        except PermissionError as denied:
+            yield agent.name, _refused(denied)
+            continue
         try:
             yield agent.name, agent.run(store, progress=progress, dry_run=dry_run)
         except TapesError as error:
             yield agent.name, ImportReport(errors=(LineProblem(agent.name, 0, error.message),))
+        except PermissionError as denied:
+            yield agent.name, _refused(denied)
+
+
+def _refused(denied: PermissionError) -> ImportReport:
+    where = os.fsdecode(denied.filename or "")
+    return ImportReport(errors=(LineProblem(where, 0, f"cannot be read: {denied.strerror}"),))

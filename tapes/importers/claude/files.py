@@ -14,6 +14,7 @@ from crypto.errors import UsageError
 from store.limits import KIB
 from tapes.importers.claude.export import read_export
 from tapes.importers.lines import BadLine, Record, decode
+from tapes.importers.walking import files_below
 
 head_bytes_max = 256 * KIB  # how much of a file is read to tell what it is
 head_lines_max = 50
@@ -90,11 +91,8 @@ def _candidates(path: Path) -> Iterable[Path]:
 
 
 def _walk(root: Path) -> Iterable[Path]:
-    """Every `.jsonl` below; links to folders are not followed, they may lead in circles."""
-    for folder, _, names in os.walk(root):
-        for name in names:
-            if name.endswith(".jsonl") and name != "history.jsonl":  # history.jsonl: prompts only, no turns
-                yield Path(folder, name)
+    """Every `.jsonl` below, but `history.jsonl`: it has prompts only, no turns."""
+    return files_below(root, lambda name: name.endswith(".jsonl") and name != "history.jsonl")
 
 
 def _describe(path: Path, *, asked: bool) -> LogFile | None:

@@ -16,6 +16,7 @@ import zstandard
 
 from crypto.errors import UsageError
 from store.limits import MIB
+from tapes.importers.walking import files_below
 
 unpacked_bytes_max: Final = (
     16 * 1024 * MIB
@@ -118,8 +119,7 @@ def _candidates(path: Path) -> Iterator[Path]:
         yield path
     elif path.is_dir():
         for root in _below(path) or [path]:
-            for folder, _, names in os.walk(root):
-                yield from (Path(folder, name) for name in names if _NAME.match(name))
+            yield from files_below(root, lambda name: _NAME.match(name) is not None)
     else:
         raise UsageError(f"there is nothing at {path}", hint=_HINT)
 

@@ -14,6 +14,7 @@ from typing import Final
 
 from crypto.errors import UsageError
 from tapes.importers.project import project_of
+from tapes.importers.walking import files_below
 
 _HINT: Final = "give a .gemini folder, its tmp folder, or a chat file"
 _SUFFIXES: Final = (".jsonl", ".json")
@@ -49,9 +50,8 @@ def _candidates(path: Path) -> Iterator[Path]:
     if path.is_file():
         yield path
     elif path.is_dir():
-        for folder, _, names in os.walk(path):
-            if "chats" in Path(folder).parts:
-                yield from (Path(folder, name) for name in names if name.endswith(_SUFFIXES))
+        below = files_below(path, lambda name: name.endswith(_SUFFIXES))
+        yield from (file for file in below if "chats" in file.parent.parts or file.is_dir())
     else:
         raise UsageError(f"there is nothing at {path}", hint=_HINT)
 

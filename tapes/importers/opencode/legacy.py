@@ -13,6 +13,7 @@ from store.limits import MIB
 from tapes.importers.lines import BadLine, Record, decode
 from tapes.importers.opencode.records import MessageRecord, SessionRecord, Stored, callers
 from tapes.importers.turns import short_text
+from tapes.importers.walking import is_endless
 
 file_bytes_max: Final = 64 * MIB
 
@@ -74,7 +75,11 @@ def _newest(files: list[Path]) -> tuple[int, int]:
 
 def _read(file: Path, problems: list[str]) -> Record | None:
     try:
-        if file.stat().st_size <= file_bytes_max:
+        found = file.stat()
+        if is_endless(found.st_mode):  # a pipe is waited for, a device never ends
+            problems.append(f"{_name(file)}: no regular file")
+            return None
+        if found.st_size <= file_bytes_max:
             return decode(file.read_bytes().strip())
         problems.append(f"{_name(file)}: larger than {file_bytes_max // MIB} MiB")
     except BadLine as bad:
