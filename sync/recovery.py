@@ -48,6 +48,7 @@ class Recognised:
     name: str | None
     head: Head
     member: Member
+    after: VerificationFailed | None = None  # what stands behind the head and counts for nothing
 
 
 @dataclass(slots=True)
@@ -84,7 +85,21 @@ def recognise(client: Client, kit: SecretKeys) -> Recognised:
     if point.valid_seq is None or point.prev is None:
         raise VerificationFailed(slot_name(0), "holds no valid genesis")
     head = Head(point.valid_seq, point.prev, client.commit_at(point.valid_seq).at)
-    return Recognised(labels.team, labels.members.get(member.id), head, member)
+    return Recognised(labels.team, labels.members.get(member.id), head, member, _behind(client, head.seq))
+
+
+def _behind(client: Client, head: int) -> VerificationFailed | None:
+    """The first slot behind the last valid one: somebody's garbage, or an altered commit that took all after it along."""
+    newest = client.replica.newest_seq()
+    if newest is None or newest <= head:
+        return None
+    first = next(client.replica.slots_between(head + 1, newest))
+    also = f", and so are the {newest - first.seq} after it" if newest > first.seq else ""
+    return VerificationFailed(
+        slot_name(first.seq),
+        f"is void: {first.void_reason}{also}",
+        hint="if it was altered, put the right bytes back and run this again: docs/recovery.md, chapter 7",
+    )
 
 
 def _member(client: Client, kit: SecretKeys) -> Member:
@@ -141,10 +156,12 @@ def recover(client: Client, kit: SecretKeys, device_name: str) -> None:
 
 def rescue(client: Client, kit: SecretKeys, local: LocalStore, progress: ProgressSeen) -> Rescued:
     """Bring every node the kit can read into `local`. What is broken or missing is named, and the rest still comes."""
-    recognise(client, kit)
+    found = recognise(client, kit)
     rescued, pulled = Rescued(), PullReport()
     apply_manifests(client, pulled, lambda done, total: progress(Progress("reading manifests", done, total)))
     rescued.notices, rescued.broken = pulled.notices, pulled.broken
+    if found.after is not None:
+        rescued.broken.insert(0, found.after)
     packs = list(_packs(client))
     for done, (ref, pending) in enumerate(packs):
         progress(Progress("fetching packs", done, len(packs)))

@@ -53,6 +53,7 @@ class VerifyReport:
     checked: dict[str, int] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
     notices: list[Finding] = field(default_factory=list)
+    _told: set[Finding] = field(default_factory=set, repr=False)
 
     @property
     def ok(self) -> bool:
@@ -64,8 +65,11 @@ class VerifyReport:
         self.checked[what] = self.checked.get(what, 0) + by
 
     def add(self, broken: VerificationFailed) -> None:
-        """Record a failed check."""
-        self.findings.append(Finding(broken.obj, broken.problem))
+        """Record a failed check, once: a pack that is gone is missed by its commit and by its manifest."""
+        found = Finding(broken.obj, broken.problem)
+        if found not in self._told:
+            self._told.add(found)
+            self.findings.append(found)
 
 
 def verify(

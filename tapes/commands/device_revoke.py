@@ -8,6 +8,7 @@ from cyclopts import Parameter
 from crypto.errors import UsageError
 from sync.client import Client
 from sync.devices import find_device, first_slot_since, revoke_device
+from sync.roster import Device
 from tapes.commands.context import Flags, begin, no_flags
 from tapes.commands.credentials import say_rotate
 from tapes.commands.desk import Desk
@@ -34,6 +35,7 @@ def device_revoke(
         revoke_device(client, target, lost_seq)
         ended = [each for each in _ended(client) if each not in before]
         own = target == client.identity.device_id
+        stays = [d.id.hex()[:12] for d in client.roster.devices.values() if _let_in_by(d, target)]
     if flags.json:
         also = [each.hex() for each in ended if each != target]
         run.out.answer(
@@ -42,10 +44,18 @@ def device_revoke(
     else:
         for each in ended:
             run.out.say(f"device {each.hex()[:12]} is revoked", "green")
+    for each in stays:
+        run.out.warn(
+            f"it had let in device {each}, which stays: if nobody knows it, tapes device revoke {each}"
+        )
     if own:
         run.out.say("this was your own device: the next write of anybody else in the team changes the key")
     say_rotate(run)
     return 0
+
+
+def _let_in_by(device: Device, target: bytes) -> bool:
+    return device.certified_by == target and device.revoked_seq is None
 
 
 def _ended(client: Client) -> list[bytes]:
@@ -56,6 +66,11 @@ def _lost_seq(client: Client, text: str | None) -> int | None:
     if text is None:
         return None
     if text.isascii() and text.isdigit() and len(text) <= 12:
+        if int(text) >= client.log.next_seq:
+            raise UsageError(
+                f"--lost-since {text}: the log ends at {client.log.next_seq - 1}",
+                hint="give the slot, or the day, when you last surely had it",
+            )
         return int(text)
     try:
         when = datetime.fromisoformat(text)

@@ -53,6 +53,8 @@ def recover(
         desk.lock()
         identity, found = _recognised(desk, place, keys, vault)
         say_head(run, found.head)
+        if found.after is not None:
+            run.out.warn(f"{found.after.message}; {found.after.hint}")
         recover_device(desk.client_of(place, identity), keys, called)
     save_bucket(run, place)
     _answer(run, identity, found, place)

@@ -136,6 +136,7 @@ def test_a_revoked_device_is_out_and_says_why(ada: Person, tmp_path: Path) -> No
     new = Person(tmp_path / "new")
     link(ada, new)
     lost = next(d for d in ada.json("device", "list")["devices"] if not d["is_this"])
+    assert 2 == ada.tapes("device", "revoke", lost["id"][:8], "--lost-since", "99999").code  # behind the head
     done = ada.ok("device", "revoke", lost["id"][:8], "--lost-since", "2020-01-01")
 
     assert "rotate the bucket credentials now" in done.err
@@ -144,6 +145,20 @@ def test_a_revoked_device_is_out_and_says_why(ada: Person, tmp_path: Path) -> No
     ada.ok("storage", "sync")
     assert 2 == ada.tapes("device", "revoke", "ffff").code
     assert 2 == ada.tapes("device", "revoke", lost["id"][:8], "--lost-since", "someday").code
+
+
+def test_what_a_revoked_device_had_let_in_is_named_while_it_stays(ada: Person, tmp_path: Path) -> None:
+    """Without --lost-since, or with a day too late, a ghost that the thief let in would otherwise stay unseen."""
+    lost, ghost = Person(tmp_path / "lost"), Person(tmp_path / "ghost")
+    link(ada, lost)
+    link(lost, ghost)
+    ids = [
+        next(d["id"] for d in who.json("device", "list")["devices"] if d["is_this"]) for who in (lost, ghost)
+    ]
+    done = ada.ok("device", "revoke", ids[0], "--lost-since", "2999-01-01")
+
+    assert f"tapes device revoke {ids[1][:12]}" in done.err
+    assert "which stays" not in ada.ok("device", "revoke", ids[1]).err
 
 
 def test_the_kit_brings_a_member_back_when_all_devices_are_lost(

@@ -14,7 +14,7 @@ from sync.committer import Committer
 from sync.keyless import verify_keyless
 from sync.verify import verify
 from tests.actors import founded, joined
-from tests.command_line import Person
+from tests.command_line import SAMPLE, Person
 from tests.fakes.strict_store import StrictStore
 from tests.laptops import Laptop, conversation
 
@@ -128,6 +128,17 @@ def test_the_command_needs_no_home(tmp_path: Path) -> None:
     assert 1 == bounded["checked"]["commits"]
     for wrong in (["--bucket", bucket.as_uri()], ["--keyless", "--max-age", "1d"], ["--max-bytes", "2 bags"]):
         assert 2 == ada.tapes("verify", *wrong).code
+
+
+def test_a_bounded_run_does_not_speak_for_what_it_left(tmp_path: Path) -> None:
+    """What was not looked at is not called as it was signed."""
+    ada = Person(tmp_path / "ada").init("Ada")
+    ada.ok("import", "claude", SAMPLE)
+    ada.ok("storage", "configure", "--bucket", (tmp_path / "bucket").as_uri())
+    ada.ok("storage", "sync")
+
+    assert "run it again for the rest" in ada.ok("verify", "--max-bytes", "0").err
+    assert "everything is as it was signed" in ada.ok("verify").err
 
 
 def test_least_recently_checked_comes_first(ana: Laptop) -> None:

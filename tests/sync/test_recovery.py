@@ -165,6 +165,25 @@ def test_an_altered_log_is_not_rescued_from(store: DirectoryStore, tmp_path: Pat
         recognise(new_machine(ana, holed, tmp_path / "two"), ana.member)
 
 
+def test_an_altered_commit_is_named_by_who_has_only_the_kit(store: DirectoryStore, tmp_path: Path) -> None:
+    """It takes all commits behind it along: a rescue that brought nothing of theirs says so, instead of ending well."""
+    ana = person("ana")
+    nodes = written(store, ana, tmp_path / "ana")
+    newest = max(info.name for info in store.list("log/"))
+    flipped = DirectoryStore(tmp_path / "flipped")
+    for info in store.list(""):
+        data = store.get(info.name)
+        flipped.put_if_absent(info.name, data[:-1] + b"?" if info.name == slot_name(1) else data)
+    whole = recognise(new_machine(ana, store, tmp_path / "one"), ana.member)
+    report, found = rescued(flipped, ana, tmp_path / "two")
+
+    assert whole.after is None
+    assert len(found) < len(nodes)
+    assert [slot_name(1)] == [broken.obj for broken in report.broken]
+    assert newest > slot_name(1)
+    assert "after it" in report.broken[0].problem
+
+
 def _forged_genesis(victim: Person, _store: DirectoryStore) -> list[bytes]:
     """An operator founds a team in the victim's name, with a device of its own."""
     thief = person("thief")
