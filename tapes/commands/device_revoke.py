@@ -44,9 +44,9 @@ def device_revoke(
     else:
         for each in ended:
             run.out.say(f"device {each.hex()[:12]} is revoked", "green")
-    for each in stays:
+    for kept in stays:
         run.out.warn(
-            f"it had let in device {each}, which stays: if nobody knows it, tapes device revoke {each}"
+            f"it had let in device {kept}, which stays: if nobody knows it, tapes device revoke {kept}"
         )
     if own:
         run.out.say("this was your own device: the next write of anybody else in the team changes the key")
