@@ -122,9 +122,14 @@ def _clear(path: Path) -> None:
 
 
 def forget_all(path: Path) -> None:
-    """Remove the file, and whatever is left beside it."""
+    """Remove the file, and whatever is left beside it. StoreError for what does not go."""
     for each in (path, *path.parent.glob(f".{path.name}.*")):
-        each.unlink(missing_ok=True)
+        try:
+            each.unlink(missing_ok=True)
+        except OSError as error:
+            raise StoreError(
+                f"{each} cannot be removed: {error.strerror}", hint="remove it by hand"
+            ) from error
 
 
 class Sections:

@@ -43,15 +43,16 @@ class Person:
 
     def tapes(self, *words: str | Path, stdin: str = "") -> Done:
         """One command, in this process."""
-        out, err = io.StringIO(), io.StringIO()
+        bare, err = io.BytesIO(), io.StringIO()
+        out = io.TextIOWrapper(bare, encoding="utf-8", newline="", write_through=True)
         umask = os.umask(0o077)  # the way in sets it for the whole process, which here is pytest's
         try:
             code = self._run(words, stdin, out, err)
         finally:
             os.umask(umask)
-        return Done(code, out.getvalue(), err.getvalue())
+        return Done(code, bare.getvalue().decode(), err.getvalue())
 
-    def _run(self, words: tuple[str | Path, ...], stdin: str, out: io.StringIO, err: io.StringIO) -> int:
+    def _run(self, words: tuple[str | Path, ...], stdin: str, out: io.TextIOBase, err: io.StringIO) -> int:
         with (
             mock.patch.dict(os.environ, self._environ(), clear=True),
             mock.patch.object(sys, "stdin", io.StringIO(stdin)),

@@ -1,15 +1,13 @@
 """The same answers by this very process, where no other gave them: loads the engines, opens the home's files."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import TypeVar
 
 from query.answers import Answer, Asked, Listed, SessionList
 from query.facts import choose, totals_of
 from query.filter import SessionFilter
 from query.listing import listed
 from query.moments import Clock
-from query.sealed_sections import SectionsBroken
 from query.search import search
 from query.sessions import totals
 from query.source import Source
@@ -17,12 +15,11 @@ from query.stats import Told, team_stats
 from query.stats_answer import Ask, TeamStats
 from query.texts import Texts
 from sync.client import Client
+from tapes.commands.at_desk import at_desk
 from tapes.commands.context import Run
 from tapes.commands.desk import Desk
 from tapes.commands.names import names_of
 from tapes.commands.wording import ask_words, warn_unread
-
-_T = TypeVar("_T")
 
 
 def searched_here(run: Run, asked: Asked, *, scan: bool) -> tuple[Answer, Asked, list[str]]:
@@ -35,7 +32,7 @@ def searched_here(run: Run, asked: Asked, *, scan: bool) -> tuple[Answer, Asked,
         warn_unread(desk, texts)
         return answer, named, sorted(texts.unread)
 
-    return _made(run, searched)
+    return at_desk(run, searched)
 
 
 def listed_here(run: Run, asked: Asked) -> tuple[Listed, Mapping[str, str]]:
@@ -46,7 +43,7 @@ def listed_here(run: Run, asked: Asked) -> tuple[Listed, Mapping[str, str]]:
         named = replace(asked, names=names_of(source.client))
         return listed(source, named, Texts(source, here_only=True)), named.names
 
-    return _made(run, made)
+    return at_desk(run, made)
 
 
 def listed_sessions(
@@ -67,18 +64,7 @@ def counted_here(run: Run, asked: Ask) -> tuple[TeamStats, Mapping[str, str]]:
         told = _told(run, source.client) if asked.team_only and source.client else None
         return team_stats(source, asked, told), names_of(source.client)
 
-    return _made(run, counted)
-
-
-def _made(run: Run, answer: Callable[[Desk], _T]) -> _T:
-    """An answer. A kept catalog that turns out to be damaged on the way is said to be so, and the answer made without it."""
-    try:
-        with Desk(run) as desk:
-            return answer(desk)
-    except SectionsBroken as broken:
-        run.out.warn(f"{broken.message}; it is made anew")
-    with Desk(run) as desk:
-        return answer(desk)
+    return at_desk(run, counted)
 
 
 def _told(run: Run, client: Client) -> Told:

@@ -27,6 +27,7 @@ from query.source import Source
 from query.table_rows import Loader
 from store.nodes import Json, Node
 from tapes.answering.here import listed_sessions
+from tapes.commands.at_desk import at_desk
 from tapes.commands.context import Flags, Run, begin, no_flags
 from tapes.commands.desk import Desk
 from tapes.commands.export_target import Target, target_of, written
@@ -83,28 +84,50 @@ def export(
     rules = _rules(run, wanted, redactions)
     _check_target(kind, target, run)
     chosen_by = filters.chosen()
-    if all_ + bool(ids) + (chosen_by != SessionFilter()) > 1:
-        raise UsageError("which sessions?", hint="ids, filters, or --all; not two of them")
-    names = None if all_ or chosen_by != SessionFilter() else ids or ids_of_lines(_stdin(run))
-    with Desk(run) as desk:
+    names = _names(run, ids, all_=all_, filtered=chosen_by != SessionFilter())
+
+    def work(desk: Desk) -> tuple[About, int, list[str]]:
         source = desk.source()
         chosen = _filtered(source, chosen_by, filters) if names is None else sessions_named(source, names)
-        loader, about = Loader(source), about_export(source, _filter_record(names, chosen_by, filters))
+        about, loader = about_export(source, _filter_record(names, chosen_by, filters)), Loader(source)
         if wanted == "redacted":
-            loader = RedactedLoader(source, chosen, rules, salts(source.client, desk.identity))
-            about = _about_redacted(about, loader, rules, by_id=names is not None)
+            loader, about = _redacted(desk, source, chosen, rules, about, by_id=names is not None)
             chosen = list(loader.sessions)
+        _settle(source, kind)
         with written(run, target, endpoint_url, region) as path:
             left_out = _write(loader, chosen, about, wanted, kind, path)
-    _answer(run, kind, wanted, about, len(chosen) - len(left_out), target)
-    if chosen_by.timed:
-        run.out.say(f"times in {filters.clock().stated}")
-    _say_left_out(left_out)
+        return about, len(chosen) - len(left_out), left_out
+
+    about, sessions, left_out = at_desk(run, work)
+    _answer(run, kind, wanted, about, sessions, target)
+    _say_rest(run, filters.clock().stated if chosen_by.timed else None, left_out)
     return 0
 
 
-def _say_left_out(left_out: list[str]) -> None:
+def _names(run: Run, ids: Sequence[str], *, all_: bool, filtered: bool) -> Sequence[str] | None:
+    """The sessions that are named here or on stdin; None where something else chooses them."""
+    if all_ + bool(ids) + filtered > 1:
+        raise UsageError("which sessions?", hint="ids, filters, or --all; not two of them")
+    return None if all_ or filtered else ids or ids_of_lines(_stdin(run))
+
+
+def _settle(source: Source, kind: Format) -> None:
+    """Read what else would be read session after session, before a pipe has the first byte: it may be damaged."""
+    if kind not in _METADATA_ONLY:
+        source.settle_rows()
+
+
+def _redacted(
+    desk: Desk, source: Source, chosen: Sequence[Session], rules: Sequence[Rule], about: About, *, by_id: bool
+) -> tuple[RedactedLoader, About]:
+    loader = RedactedLoader(source, chosen, rules, salts(source.client, desk.identity))
+    return loader, _about_redacted(about, loader, rules, by_id=by_id)
+
+
+def _say_rest(run: Run, times: str | None, left_out: list[str]) -> None:
     """PartialFailure if some sessions are not in what was written."""
+    if times is not None:
+        run.out.say(f"times in {times}")
     if left_out:
         raise PartialFailure(
             f"{len(left_out)} sessions are left out: a bundle holds what was said, and of some turns only metadata is here",

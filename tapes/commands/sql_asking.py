@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -10,6 +10,8 @@ from typing import Literal
 from pyarrow import Table
 
 from crypto.errors import UsageError
+from query.sealed_sections import SectionsBroken
+from query.source import Source
 from query.sql import ask_export, ask_source
 from query.sql_output import (
     answer_rows,
@@ -19,6 +21,7 @@ from query.sql_output import (
     write_answer_parquet,
 )
 from query.sql_process import Limits, Process
+from tapes.commands.at_desk import say_damaged
 from tapes.commands.context import Run
 from tapes.commands.desk import Desk
 from tapes.commands.names import names_of
@@ -47,10 +50,24 @@ class Asking:
         if over is not None:
             yield lambda text: ask_export(over, text, limits, process)
             return
-        with Desk(self.run) as desk:
-            source = desk.source()
-            names = names_of(source.client)
-            yield lambda text: ask_source(source, names, text, limits, process)
+        with ExitStack() as closing:
+            there = self._open(closing)
+
+            def ask(text: str) -> Table:
+                nonlocal there
+                try:
+                    return ask_source(*there, text, limits, process)
+                except SectionsBroken as broken:
+                    say_damaged(self.run, broken)
+                there = self._open(closing)
+                return ask_source(*there, text, limits)  # the process that waited has some of the tables
+
+            yield ask
+
+    def _open(self, closing: ExitStack) -> tuple[Source, dict[str, str]]:
+        """The home's sessions, and the names of members by id."""
+        source = closing.enter_context(Desk(self.run)).source()
+        return source, names_of(source.client)
 
 
 def ask_one(asking: Asking, query: str) -> None:
