@@ -15,6 +15,7 @@ import duckdb
 import pyarrow as pa
 
 _error_chars_max = 2_000
+_ONE_SELECT = "one SELECT statement is answered, nothing else"
 
 
 def main() -> None:
@@ -50,9 +51,7 @@ def _answer(task: dict[str, Any], tables: BinaryIO) -> pa.Table:
             database.execute(statement)
         _lock(database, task["folder"])
         statement = _only_select(database, task["sql"])
-        relation = database.sql(statement)
-        if relation is None:
-            raise duckdb.InvalidInputException("that gives no rows")
+        relation = _only_read(database, statement)
         answer = relation.limit(task["rows_max"] + 1).to_arrow_table()
         if answer.num_rows > task["rows_max"]:
             raise duckdb.InvalidInputException(f"more than {task['rows_max']} rows: add a LIMIT")
@@ -65,8 +64,26 @@ def _only_select(database: duckdb.DuckDBPyConnection, sql: str) -> str:
     """The one SELECT that `sql` is. COPY, ATTACH, SET, PRAGMA and the like are other statements, whatever surrounds them."""
     statements = database.extract_statements(sql)
     if [statement.type for statement in statements] != [duckdb.StatementType.SELECT]:
-        raise duckdb.InvalidInputException("one SELECT statement is answered, nothing else")
-    return statements[0].query
+        raise duckdb.InvalidInputException(_ONE_SELECT)
+    return _unended(statements[0].query)
+
+
+def _unended(statement: str) -> str:
+    """A statement without the semicolon at its end and what may follow that."""
+    data = statement.encode()
+    tokens = duckdb.tokenize(statement)
+    ends = [at for at, kind in tokens if kind == duckdb.token_type.operator and data[at : at + 1] == b";"]
+    return data[: ends[0]].decode() if ends else statement
+
+
+def _only_read(database: duckdb.DuckDBPyConnection, statement: str) -> duckdb.DuckDBPyRelation:
+    """Inside another statement nothing that writes is bound: `WITH x AS (COPY … TO …)` may only stand at the top."""
+    try:
+        return database.sql(f"FROM ({statement}\n)")
+    except duckdb.BinderException as error:
+        if "must be at the top level" in str(error):
+            raise duckdb.InvalidInputException(_ONE_SELECT) from error
+        raise
 
 
 def _lock(database: duckdb.DuckDBPyConnection, folder: str | None) -> None:

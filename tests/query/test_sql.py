@@ -176,6 +176,9 @@ def test_the_schema_page_is_what_the_code_says() -> None:
         "SELECT * FROM read_parquet('http://127.0.0.1:1/x.parquet')",
         "SELECT * FROM query('COPY (SELECT 1) TO ''{folder}/x.csv''')",
         "WITH x AS (COPY (SELECT 1) TO '{folder}/x.csv') SELECT 1",
+        "WITH x AS (COPY (SELECT 1 WHERE false) TO '{folder}/x.csv' (HEADER false)) SELECT 1",
+        "WITH x AS (COPY (SELECT 1 WHERE false) TO '{folder}/_export.json' (FORMAT csv, HEADER false)) SELECT 1 ; --",
+        "WITH x AS (COPY (SELECT 1 AS a, 2 AS b) TO '{folder}/nodes' (PARTITION_BY (a), OVERWRITE true)) FROM x",
         "COPY (SELECT 1) TO '{folder}/x.csv'",
         "EXPORT DATABASE '{folder}/x'",
         "ATTACH '{folder}/x.db'",
@@ -200,12 +203,36 @@ def test_nothing_but_the_tables_can_be_reached(attack: str, folder: Path) -> Non
     """Files, network, extensions, settings, Python's variables, other statements: a clear error, and no file more."""
     secret = folder.parent / "secret.txt"
     secret.write_text("secret")
-    before = sorted(path for path in folder.parent.rglob("*"))
+    before = _files(folder.parent)
     sql = attack.format(secret=secret, folder=str(folder).replace("'", "''"), parent=folder.parent)
 
     with pytest.raises(UsageError, match="SQL: "):
         ask_export(folder, sql)
-    assert sorted(path for path in folder.parent.rglob("*")) == before
+    assert _files(folder.parent) == before
+
+
+def _files(folder: Path) -> dict[Path, bytes | None]:
+    return {path: path.read_bytes() if path.is_file() else None for path in folder.rglob("*")}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "WITH changed AS (DELETE FROM nodes RETURNING *) SELECT count(*) FROM changed",
+        "WITH changed AS (INSERT INTO nodes FROM nodes RETURNING *) FROM changed",
+        "WITH changed AS (UPDATE nodes SET role = NULL RETURNING *) FROM changed",
+    ],
+)
+def test_nothing_is_changed_in_passing(source: Source, change: str) -> None:
+    """A WITH may hold statements that write, and is a SELECT all the same: refused, though it were only a copy."""
+    with pytest.raises(UsageError, match="one SELECT"):
+        ask_source(source, {}, change)
+
+
+@pytest.mark.parametrize("end", ["", ";", " ;; ", "; -- é;", " /* ; */ ;", " -- ;", "\n;\n"])
+def test_a_statement_ends_as_people_end_them(source: Source, end: str) -> None:
+    """Semicolons and comments behind it are no part of it; those in a text are."""
+    assert ask_source(source, {}, f"SELECT 'é;' AS a{end}").to_pylist() == [{"a": "é;"}]
 
 
 def test_the_environment_is_empty(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
