@@ -31,6 +31,9 @@ def watch_lines(watch: Mapping[str, Any] | None) -> Iterator[str]:
         ended = watch is not None and watch["ended_at"]
         since = f" since {figures.moment(ended)}" if ended else ", and was killed" if watch else ""
         yield f"watch      not running{since} (tapes watch --install)"
+        for name, service in (watch["services"] if watch else {}).items():
+            if last := service["last_error"]:
+                yield f"  {name:<8} failed {figures.moment(last['at'])}: {last['message']}"
         return
     yield f"watch      process {watch['pid'] or '?'}, since {figures.moment(watch['started_at'])}"
     for name, service in watch["services"].items():
@@ -42,7 +45,9 @@ def _service_line(service: Mapping[str, Any]) -> str:
     if service["last_success_at"]:
         parts.append(f"last success {figures.moment(service['last_success_at'])}")
     if service["last_error"]:
-        parts.append(f"{service['failures']} failures in a row, the last: {service['last_error']['message']}")
+        parts.append(
+            f"{figures.several(service['failures'], 'failure')} in a row, the last: {service['last_error']['message']}"
+        )
     if service["next_try_at"]:
         parts.append(f"next try {figures.clock(service['next_try_at'])}")
     return "; ".join(parts)

@@ -4,7 +4,7 @@ import random
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from crypto.errors import TapesError
@@ -123,17 +123,18 @@ class Rounds:
             self._state.change(self.name, step=step)
 
     def _succeeded(self) -> None:
+        off = self._last.off  # nothing was tried: no proof that anything works
         if self._failures:
-            self._say(f"{self.name}: works again")
+            self._say(f"{self.name}: {off or 'works again'}")
         if self._last.said:
             self._say(f"{self.name}: {self._last.said}")
         self._failures, self._told = 0, ""
-        self._state.change(
-            self.name, rounds=self._rounds, last_success_at=now(), last_error=None, failures=0, step=""
-        )
+        succeeded = {} if off else {"last_success_at": now()}
+        self._state.change(self.name, rounds=self._rounds, last_error=None, failures=0, step="", **succeeded)
 
     def _failed(self, error: TapesError) -> TapesError:
         self._failures += 1
+        self._last = replace(self._last, off="")
         self._state.change(
             self.name, rounds=self._rounds, last_error=error_fields(error), failures=self._failures, step=""
         )

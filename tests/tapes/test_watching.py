@@ -159,6 +159,28 @@ def test_a_failure_is_said_once_and_its_end_too(tmp_path: Path) -> None:
     assert (0, None, 4) == tuple(_state(tmp_path)[name] for name in ("failures", "last_error", "rounds"))
 
 
+def test_a_service_that_is_switched_off_does_not_say_that_it_works(tmp_path: Path) -> None:
+    """Who reads "works again" looks no further: the bucket was not asked. And what fails after that is not off any more."""
+    off = Done(60, off="the provider is local: nothing is synced")
+    outcomes: list[Done | StoreError] = [StoreError("rolled back"), off, StoreError("no network")]
+
+    def job(_step: Callable[[str], None]) -> Done:
+        outcome = outcomes.pop(0)
+        if isinstance(outcome, StoreError):
+            raise outcome
+        return outcome
+
+    rounds, said = _rounds(tmp_path, job)
+    rounds.once()
+    rounds.once()
+    assert None is _state(tmp_path)["last_success_at"]
+    rounds.start()
+    until(lambda: _state(tmp_path)["failures"] == 1 and _state(tmp_path)["doing"] == "waiting", what="a wait")
+    rounds.stop(1)
+
+    assert ["sync: error: rolled back", "sync: the provider is local: nothing is synced"] == said[:2]
+
+
 def test_an_unexpected_error_ends_no_watch_and_is_kept_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
