@@ -8,7 +8,7 @@ from store.network import Network, no_proxy, rate_of, shown_proxy
 from tapes.config import Config
 from tapes.render import figures
 
-_PROXY_VARIABLES: Final = ("https_proxy", "HTTPS_PROXY", "http_proxy")
+_PROXY_VARIABLES: Final = ("https_proxy", "HTTPS_PROXY", "http_proxy", "HTTP_PROXY")
 
 
 def network_of(config: Config) -> Network:

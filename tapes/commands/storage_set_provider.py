@@ -109,7 +109,7 @@ def _consequences(fields: dict[str, Any]) -> list[str]:
     local, provider = fields["local"], fields["provider"]
     here = f"{local['nodes']} turns in {local['path']}"
     if provider != "cloud":
-        told = [f"{here} are shown again"] if local["nodes"] else []
+        told = [f"{here} are shown"] if local["nodes"] else []
         if provider == "local":
             told.append("what is only in the bucket is not shown until you switch back")
         return told

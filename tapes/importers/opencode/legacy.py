@@ -64,7 +64,9 @@ def _parts(base: Path, session: str, message: str) -> list[Path]:
 
 
 def _files(folder: Path) -> list[Path]:
-    return sorted(folder.glob("*.json"))
+    """The JSON files in a folder. One that may not be looked into stands for itself, so that reading it fails in words."""
+    closed = os.path.isdir(folder) and not os.access(folder, os.R_OK | os.X_OK)  # noqa: PTH112 - Path.is_dir raises
+    return [folder] if closed else sorted(folder.glob("*.json"))
 
 
 def _newest(files: list[Path]) -> tuple[int, int]:
