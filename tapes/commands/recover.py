@@ -10,6 +10,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from crypto.errors import VerificationFailed
 from crypto.identities import SecretKeys
 from crypto.vault import VaultMode, open_vault
 from sync.client import Client
@@ -43,6 +44,13 @@ def recover(
     vault: Annotated[
         VaultMode | None, Parameter(help="Where device keys rest; auto: the OS keyring if there is one.")
     ] = None,
+    past_void: Annotated[
+        bool,
+        Parameter(
+            negative="",
+            help="Go on although the log ends in void slots: when a teammate says they are garbage.",
+        ),
+    ] = False,
     flags: Flags = no_flags,
 ) -> int:
     """Make this a device of yours with nothing but the recovery kit and the bucket."""
@@ -51,10 +59,8 @@ def recover(
     run.home.prepare()
     with Desk(run) as desk:
         desk.lock()
-        identity, found = _recognised(desk, place, keys, vault)
+        identity, found = _recognised(desk, place, keys, vault, past_void=past_void)
         say_head(run, found.head)
-        if found.after is not None:
-            run.out.warn(f"{found.after.message}; {found.after.hint}")
         recover_device(desk.client_of(place, identity), keys, called)
     save_bucket(run, place)
     _answer(run, identity, found, place)
@@ -62,23 +68,37 @@ def recover(
 
 
 def _recognised(
-    desk: Desk, place: Bucket, kit: SecretKeys, vault: VaultMode | None
+    desk: Desk, place: Bucket, kit: SecretKeys, vault: VaultMode | None, *, past_void: bool
 ) -> tuple[Identity, Recognised]:
-    """This home's identity: made now, or by a run that was interrupted. Nothing is kept before the kit fits the bucket."""
+    """This home's identity: made now, or by a run that was interrupted. Nothing is kept before the kit fits the bucket.
+
+    One altered byte takes all commits behind it along for whoever has seen none of them: a commit on what is left would be a
+    fork, and step over the others for good. So a log that ends in void slots is for a person to judge.
+    """
     home = desk.run.home
     if home.identity.exists():
         client = desk.client_of(place)
         if not _is_kit_of(client, kit):
             refuse_second(home.identity)
-        return desk.identity, recognise(client, kit)
+        return desk.identity, _judged(recognise(client, kit), past_void=past_void)
     drop_replica(home)
     nameless = kit_identity(kit, "me")
-    found = recognise(desk.client_of(place, nameless), kit)
+    found = _judged(recognise(desk.client_of(place, nameless), kit), past_void=past_void)
     identity = as_member(nameless, kit, found)
     mode = choose_vault(desk.run, vault)
     desk.run.config.set({"keys.vault": mode})
     keep_identity(home.identity, open_vault(home.path, mode, read_passphrase()), identity)
     return identity, found
+
+
+def _judged(found: Recognised, *, past_void: bool) -> Recognised:
+    if found.after is not None and not past_void:
+        raise VerificationFailed(
+            found.after.obj,
+            found.after.problem,
+            hint=f"{found.after.hint}. If a teammate's `tapes verify` calls them void too: --past-void",
+        )
+    return found
 
 
 def _is_kit_of(client: Client, kit: SecretKeys) -> bool:

@@ -161,6 +161,28 @@ def test_what_a_revoked_device_had_let_in_is_named_while_it_stays(ada: Person, t
     assert "which stays" not in ada.ok("device", "revoke", ids[1]).err
 
 
+def test_recovery_writes_nothing_behind_an_altered_commit(ada: Person, tmp_path: Path) -> None:
+    """One flipped byte voids all behind it for a kit alone: a commit there would fork. Garbage is gone past when told to."""
+    new, log = Person(tmp_path / "new"), tmp_path / "bucket" / "log"
+    words = ("recover", "--kit", tmp_path / "ada.kit", "--bucket", (tmp_path / "bucket").as_uri())
+    slots = sorted(log.iterdir())
+    altered, good = slots[1], slots[1].read_bytes()
+    altered.write_bytes(good.replace(b'"at":', b'"ax":', 1))
+    done = new.tapes(*words, "--vault", "file")
+
+    assert 6 == done.code
+    assert f"log/{altered.name}" in done.err
+    assert slots == sorted(log.iterdir())
+    assert not (new.home / "identity.json").exists()
+    altered.write_bytes(good)
+    (log / f"{len(slots):012d}").write_bytes(b"garbage")
+    assert 6 == new.tapes(*words, "--vault", "file").code
+    new.ok(*words, "--vault", "file", "--past-void")
+    new.ok("storage", "sync")
+    assert _said(ada) == _said(new)
+    ada.ok("storage", "sync")
+
+
 def test_the_kit_brings_a_member_back_when_all_devices_are_lost(
     ada: Person, tmp_path: Path, bucket: Path
 ) -> None:
