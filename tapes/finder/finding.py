@@ -11,7 +11,9 @@ from query.answers import Asked, Order
 from query.filter import SessionFilter
 from query.finding import Finder
 from query.moments import Clock
+from query.sealed_sections import SectionsBroken
 from query.texts import Texts
+from tapes.commands.at_desk import say_damaged
 from tapes.commands.context import Run
 from tapes.commands.desk import Desk
 from tapes.commands.names import names_of
@@ -47,7 +49,11 @@ def find(run: Run, wanted: Wanted) -> int:
             command="search -i",
             instead="tapes search WORDS prints what it finds",
         ) as channels:
-            ids = _chosen(channels, quiet, wanted)
+            try:
+                ids = _chosen(channels, quiet, wanted)
+            except SectionsBroken as broken:
+                say_damaged(quiet, broken)
+                ids = _chosen(channels, quiet, wanted)
     finally:
         sys.stderr.write(notes.getvalue())  # not while the screen was drawn
     if ids is None:

@@ -2,6 +2,7 @@
 
 import os
 import re
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from unittest import mock
@@ -10,9 +11,10 @@ import pytest
 
 from query import catalog_keeper
 from query.catalog_keeper import catalog_key
-from query.sealed_sections import Sections
+from query.sealed_sections import Sections, SectionsBroken
 from tapes.commands.context import Flags, begin
 from tapes.commands.desk import Desk
+from tapes.finder import finding
 from tests.command_line import SAMPLE, Person
 
 LEFT = ("catalog.sealed", "catalog-more.sealed", ".catalog.sealed.1")
@@ -127,3 +129,23 @@ def test_what_stands_in_its_place_and_cannot_be_removed_is_named(ada: Person) ->
 
     assert done.code == 5
     assert f"{path} cannot be removed" in done.err
+
+
+def test_the_finder_begins_once_more(ada: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Said when the screen is gone, and what was chosen the second time is the answer."""
+    given: list[SectionsBroken | tuple[str, ...]] = [
+        SectionsBroken("catalog.sealed is damaged"),
+        ("8259b33c",),
+    ]
+
+    def chosen(*_: object) -> tuple[str, ...]:
+        one = given.pop(0)
+        if isinstance(one, SectionsBroken):
+            raise one
+        return one
+
+    monkeypatch.setattr(finding, "terminal", lambda **_: nullcontext())
+    monkeypatch.setattr(finding, "_chosen", chosen)
+    found = ada.ok("search", "-i")
+    assert (found.out, given) == ("8259b33c\n", [])
+    assert found.err.count("made anew") == 1
