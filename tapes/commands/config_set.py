@@ -49,6 +49,9 @@ def config_set(
         run.out.say(f"{key} = {Value(key, value, 'file').shown}")
     if key.startswith(HAS_CONSEQUENCE):
         run.out.say(CONSEQUENCE[value])
+    project = key.removeprefix("default-visibility.")
+    if value == "team" and project != key:
+        run.out.say(f"A project is the last part of a path: every directory called {project} is meant.")
     return 0
 
 
