@@ -71,7 +71,7 @@ def check_proxy(url: str) -> str:
 
 def shown_proxy(url: str) -> str:
     """The proxy as messages show it: without user and password."""
-    return re.sub(r"^([a-z0-9+.-]*://)?.*@", r"\1…@", url, flags=re.IGNORECASE | re.DOTALL)
+    return re.sub(r"^((?:https?|socks\w*|ftp)://)?.*@", r"\1…@", url, flags=re.IGNORECASE | re.DOTALL)
 
 
 def has_password(url: str) -> bool:
