@@ -53,6 +53,11 @@ class Watching:
     def until_rounds(self, name: str, number: int) -> None:
         until(lambda: self.rounds(name) >= number, what=f"round {number} of {name}; it said: {self.said}")
 
+    def until_more_rounds(self, name: str, more: int) -> None:
+        """So many beyond those ended at an idle moment: one under way may have begun before what the test just did."""
+        ended = until(lambda: self.rounds(name), what=f"a round of {name}; it said: {self.said}")
+        self.until_rounds(name, ended + more)
+
     def kill(self) -> None:
         """As the kernel does it."""
         self.running.send_signal(signal.SIGKILL)

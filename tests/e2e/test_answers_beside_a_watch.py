@@ -47,7 +47,7 @@ def test_watch_search_lists_and_sql_beside_each_other(ada: Person) -> None:
             for thread in threads[1:]:
                 thread.join(0.3)
         log.grow()
-        watch.until_rounds("import", watch.rounds("import") + 2)
+        watch.until_more_rounds("import", 2)
         until((ada.home / "answering.sock").is_socket, what="the resident process listens")
         resident = [ada.process(*words) for words in ASKED[:3]]
     alone = [ada.process(*words) for words in ASKED[:3]]
