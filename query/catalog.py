@@ -52,16 +52,16 @@ class Catalog:
     @cached_property
     def ends(self) -> Ends:
         """All sessions as arrays, for dashboards."""
-        return read_ends(self.source.engine) if self.source.projected is None else ends_of(self.paths.known)
+        return read_ends(self.source.engine) if self.source.overlaid is None else ends_of(self.paths.known)
 
     @contextmanager
     def usage(self) -> Iterator[Engine]:
         """The engine with the table `usage_slots` (query/rollup.py)."""
         if not self._rolled_up:
-            if self.source.projected is None:
+            if self.source.overlaid is None:
                 make_rollup(self.source.engine)
             else:
-                self.source.projected.usage()
+                self.source.overlaid.usage()
             self._rolled_up = True
         yield self.source.engine
 
@@ -161,8 +161,8 @@ class Catalog:
         """Messages before each position; by segment, those above it, and its first position."""
         forest, hangs = self.paths.forest, self.segment >= 0
         flags = np.zeros(int(hangs.sum()), np.int64)
-        projected = self.source.projected
-        message = self._turns.column("message").to_numpy() if projected is None else projected.said()
+        overlaid = self.source.overlaid
+        message = self._turns.column("message").to_numpy() if overlaid is None else overlaid.said()
         flags[self.position[hangs]] = message[hangs]
         said = np.concatenate(([0], np.cumsum(flags)))
         lengths = np.bincount(self.segment[hangs], minlength=len(self.last))

@@ -57,21 +57,21 @@ class Keeping:
 
     def _opened(self, source: Source, costs: "Table | None") -> bool:
         from query.kept_catalog import Kept  # noqa: PLC0415 - who has too little to keep does without
-        from query.newer_rows import Noted, Since  # noqa: PLC0415
-        from query.overlaid_source import Projected  # noqa: PLC0415
+        from query.newer_rows import NewerRows, Noted  # noqa: PLC0415
+        from query.overlaid_source import Overlaid  # noqa: PLC0415
 
         kept = Kept(self.folder / FILES[0], self.key)
         try:
             noted = Noted(self.folder / FILES[1], self.key, self.say)
-            news = Since(source, kept, noted).read(self.basis(source))
+            news = NewerRows(source, kept, noted).read(self.basis(source))
             if news is not None:
-                projected = Projected(source.tableless, kept)
-                projected.lay(news, source.origins, costs)
-                source.projected = projected
+                overlaid = Overlaid(source.tableless, kept)
+                overlaid.lay(news, source.origins, costs)
+                source.overlaid = overlaid
         finally:
-            if source.projected is None:
+            if source.overlaid is None:
                 kept.close()
-        return source.projected is not None
+        return source.overlaid is not None
 
     def basis(self, source: Source) -> Basis:
         """What a source opened from now on is made of, its manifests still unknown."""

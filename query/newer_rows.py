@@ -26,7 +26,7 @@ noted_rows_min: Final = 500  # fewer new ones are read again next time
 Seen = tuple[int, str]  # a manifest: its slot, its digest
 
 
-class Since:
+class NewerRows:
     """What came in since a catalog was kept."""
 
     def __init__(self, source: Source, kept: Kept, noted: "Noted") -> None:

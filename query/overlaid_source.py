@@ -101,7 +101,7 @@ class _Fresh:
     gone_usage: pa.Table
 
 
-class Projected:
+class Overlaid:
     """What is known of an open source beside its tables. `attach` before those are asked for."""
 
     def __init__(self, engine: Engine, kept: Kept) -> None:

@@ -93,8 +93,8 @@ def _of_session(head: Head, alias: str) -> bool:
 
 def totals(source: Source, among: NDArray[np.int64] | None = None) -> Totals:
     """What all nodes used, or those of some rows (by id)."""
-    if among is None and source.projected is not None:
-        return source.projected.totals()
+    if among is None and source.overlaid is not None:
+        return source.overlaid.totals()
     if among is None:
         [(nodes, *used, cost, unpriced)] = source.engine.all(_TOTALS)
     else:

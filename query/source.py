@@ -32,7 +32,7 @@ from sync.replica import PendingManifest
 if TYPE_CHECKING:  # the types only: they load what reads one session, and what reads none, does without
     from query.catalog_keeper import Keeping
     from query.neighbourhood import Neighbourhood
-    from query.overlaid_source import Projected
+    from query.overlaid_source import Overlaid
 
 __all__ = ["Batch", "Origin", "Source", "fill", "open_source"]
 
@@ -44,43 +44,43 @@ class Source:
         self.local, self.client = local, client
         self.repriced = False  # costs are those of `tapes reprice`, where that found others
         self.origins: list[Origin] = []
-        self.projected: Projected | None = None  # what is known without looking at rows
+        self.overlaid: Overlaid | None = None  # what is known without looking at rows
         self._paths: Paths | None = None
         self.tableless = engine  # for what needs none of the tables
 
     @property
     def engine(self) -> Engine:
         """The engine with the tables and views of query/rules.py."""
-        if self.projected is not None:
-            self.projected.attach()
+        if self.overlaid is not None:
+            self.overlaid.attach()
         return self.tableless
 
     @property
-    def lazy(self) -> "Projected | None":
+    def lazy(self) -> "Overlaid | None":
         """What looks rows up where they are on the disk; None where they are in memory."""
-        return None if self.projected is None or self.projected.settled else self.projected
+        return None if self.overlaid is None or self.overlaid.settled else self.overlaid
 
     def settle(self) -> None:
         """Have what a search looks up in memory: for who searches again and again."""
-        if self.projected is not None:
-            self.projected.settle()
+        if self.overlaid is not None:
+            self.overlaid.settle()
 
     def settle_rows(self) -> None:
         """Have all rows in memory: for who reads session after session."""
-        if self.projected is not None:
-            self.projected.settle_rows()
+        if self.overlaid is not None:
+            self.overlaid.settle_rows()
 
     def parents(self) -> "array[int]":
         """By row id: the id of its parent; `nowhere` where no row has it."""
-        if self.projected is None and self._paths is None:
+        if self.overlaid is None and self._paths is None:
             return read_parents(self.tableless)
         return self.paths().parents
 
     def paths(self) -> Paths:
         """All sessions; folded once."""
         if self._paths is None:
-            projected = self.projected
-            self._paths = read_paths(self.tableless) if projected is None else projected.paths()
+            overlaid = self.overlaid
+            self._paths = read_paths(self.tableless) if overlaid is None else overlaid.paths()
         return self._paths
 
     def begin_anew(self) -> None:
@@ -98,8 +98,8 @@ class Source:
     def close(self) -> None:
         """Forget the tables; store and client stay open."""
         self.tableless.close()
-        if self.projected is not None:
-            self.projected.kept.close()
+        if self.overlaid is not None:
+            self.overlaid.kept.close()
 
 
 def open_source(
@@ -128,7 +128,7 @@ def open_source(
             basis = keeping.basis(source) if keeping else None
             own = own_rows(local, client) if local else ()
             fill(source, committed_rows(client) if client else (), own)
-        if costs is not None and source.projected is None:
+        if costs is not None and source.overlaid is None:
             lay_over(source.engine, costs)
         if keeping is not None and basis is not None:
             keeping.keep(source, basis)

@@ -21,7 +21,7 @@ from store.node_parse import node_from_bytes
 from store.texts import searchable_text
 
 if TYPE_CHECKING:  # the type only: a home where nothing is kept does without
-    from query.overlaid_source import Projected
+    from query.overlaid_source import Overlaid
 
 kept_chars_max = 32 * 1024 * 1024
 near_nodes_max = 4096  # so many are looked up one by one; for more, all rows are looked through
@@ -135,8 +135,8 @@ class Texts:
                 [(h, place) for h, *rest in rows if (place := place_of(rest)) is not None]
             )
 
-    def _of_near(self, projected: "Projected", wanted: pa.Table) -> Iterator[tuple[bytes, str]]:
-        with projected.near(wanted) as near:
+    def _of_near(self, overlaid: "Overlaid", wanted: pa.Table) -> Iterator[tuple[bytes, str]]:
+        with overlaid.near(wanted) as near:
             rows = self.source.engine.all(_NEAR.format(near=near))
         for _, pack in groupby(rows, lambda row: row[:2]):
             placed = [(h, place) for _, _, h, *rest in pack if (place := place_of(rest)) is not None]

@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Any, Final, Literal, Self
 
 from crypto.errors import FormatBroken, UsageError
-from store.database import IN_MEMORY, connect, connect_in_memory
+from store.database import IN_MEMORY, connect
 from store.database_errors import sqlite_errors
 from store.eras import well_formed
 from store.facts import facts_of
@@ -79,11 +79,6 @@ class LocalStore:
     def open(cls, path: Path) -> Self:
         """Open the file, creating or migrating it; a file that is not ours is refused untouched (UsageError)."""
         return cls(connect(path, LOCAL_STORE), path)
-
-    @classmethod
-    def in_memory(cls) -> Self:
-        """A store in no file: it ends with this process, and nothing of it is ever written to a disk."""
-        return cls(connect_in_memory(LOCAL_STORE), IN_MEMORY)
 
     def id(self) -> str:
         """Which store this is, 32 random hex digits: what is remembered of one says nothing of another in its place."""

@@ -56,7 +56,7 @@ class Desk:
         """Whether the catalog was gone on with; what it answers is what everything read at once answers."""
         with self.open() as source, open_source(self.ben.local, self.ben.client) as whole:
             assert answers(source) == answers(whole)
-            return source.projected is not None
+            return source.overlaid is not None
 
 
 def answers(source: Source) -> Any:

@@ -12,7 +12,7 @@ from query.filter import filter_of
 from query.kept_catalog import Kept
 from query.kept_catalog_writer import keep
 from query.moments import Clock
-from query.overlaid_source import Projected
+from query.overlaid_source import Overlaid
 from query.sessions import list_sessions
 from query.source import Source
 from query.stats import team_stats
@@ -25,7 +25,7 @@ manifests = 5_000
 
 def _kept(folder: Path) -> Source:
     source = Source(Engine())
-    source.projected = Projected(source.tableless, Kept(folder / "kept", TEAM_KEY))
+    source.overlaid = Overlaid(source.tableless, Kept(folder / "kept", TEAM_KEY))
     return source
 
 

@@ -16,7 +16,9 @@ from query.neighbourhood import Neighbourhood
 from query.sessions import resolve
 from query.source import Batch, Origin, Source, fill, open_source
 from query.transcript import _steps, load
+from store.database import IN_MEMORY, connect_in_memory
 from store.local import LocalStore
+from store.local_path import LOCAL_STORE
 from store.local_rows import INSERT_NODE, node_row
 from store.names import object_name
 from store.nodes import node_to_bytes
@@ -70,7 +72,7 @@ def batches_of(commits: Sequence[Commit]) -> list[Batch]:
 
 def store_of(rows: Sequence[tuple[Said, bool]]) -> LocalStore:
     """What this device has, and of each whether it was superseded: any rows, also such as no import would leave."""
-    local = LocalStore.in_memory()
+    local = LocalStore(connect_in_memory(LOCAL_STORE), IN_MEMORY)
     for number, (said, superseded) in enumerate(rows, 1):
         local._run(INSERT_NODE, node_row(facts_of_said(said), number, number, name(said.conversation), 100))
         if superseded:

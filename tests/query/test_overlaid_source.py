@@ -22,7 +22,7 @@ from query.intake import Batch, Origin, Tagging, no_rows
 from query.kept_catalog import Kept
 from query.kept_catalog_writer import keep
 from query.moments import Clock
-from query.overlaid_source import News, Projected
+from query.overlaid_source import News, Overlaid
 from query.placed import PLACE
 from query.sessions import list_sessions
 from query.source import Source, fill
@@ -84,7 +84,7 @@ def laid(
         origins = list(first.origins)
     with Source(Engine()) as second:
         kept = Kept(path, TEAM_KEY)
-        second.projected = Projected(second.tableless, kept)
+        second.overlaid = Overlaid(second.tableless, kept)
         second.origins += origins
         tagging = Tagging(second.origins)
         committed = pa.concat_tables([no_rows(), *(tagging.tagged(*each) for each in since)])
@@ -93,7 +93,7 @@ def laid(
         current = [now[node] for node in changed if node in now]
         lost = [now.get(node) or before[node] for node in changed]
         news = News(committed, [(OWN, table_of(current))], links(lost))
-        second.projected.lay(news, second.origins, COSTS if costs else None)
+        second.overlaid.lay(news, second.origins, COSTS if costs else None)
         yield second
 
 
@@ -149,9 +149,9 @@ def agrees(
         expected = answers(whole)
         with laid(Path(folder), then, since, own, costs=costs) as source:
             assert answers(source) == expected
-            assert source.projected is not None
+            assert source.overlaid is not None
             wanted = pa.table({"hash": pa.array([digest(node) for node in NODES], pa.binary())})
-            with source.projected.near(wanted) as near:
+            with source.overlaid.near(wanted) as near:
                 assert places(source, near) == places(source, "stored")
             if settle:
                 source.settle()
