@@ -9,9 +9,9 @@ from typing import Final
 
 from query.answers import Session
 from query.records import About, about_record
-from query.titles import title_of_nodes
 from store.nodes import Node
 from tapes.render import figures
+from tapes.render.document_facts import session_facts
 from tapes.render.plain_blocks import Piece, model_of, pieces_of, who
 from tapes.render.safe import safe_line
 
@@ -54,16 +54,8 @@ def html_start(about: About) -> str:
 def html_session(session: Session, nodes: list[Node]) -> Iterator[str]:
     """One session, a turn at a time."""
     yield f"<section>\n<h2>{_line(session.project or 'session')} {figures.short_id(session.id)}</h2>\n<dl>\n"
-    facts = {
-        "title": title_of_nodes(nodes),
-        "id": session.id,
-        "began": session.started_at,
-        "ended": session.ended_at,
-        "models": ", ".join(session.models),
-        "turns": str(session.turns),
-        "cost": figures.money(session.cost_usd_micro, session.unpriced_turns),
-    }
-    yield "".join(f"<dt>{name}</dt><dd>{_line(value)}</dd>\n" for name, value in facts.items() if value)
+    facts = session_facts(session, nodes)
+    yield "".join(f"<dt>{name}</dt><dd>{_line(value)}</dd>\n" for name, value in facts.items())
     yield "</dl>\n"
     for node in nodes:
         yield from _turn(node)

@@ -7,9 +7,9 @@ from typing import Final
 
 from query.answers import Session
 from query.records import About, about_record
-from query.titles import title_of_nodes
 from store.nodes import Node
 from tapes.render import figures
+from tapes.render.document_facts import session_facts
 from tapes.render.plain_blocks import Piece, model_of, pieces_of, who
 from tapes.render.safe import safe_line
 
@@ -27,16 +27,8 @@ def md_start(about: About) -> str:
 def md_session(session: Session, nodes: list[Node]) -> Iterator[str]:
     """One session, a turn at a time."""
     yield f"\n## {_inline(session.project or 'session')} {figures.short_id(session.id)}\n\n"
-    facts = {
-        "title": title_of_nodes(nodes),
-        "id": session.id,
-        "began": session.started_at,
-        "ended": session.ended_at,
-        "models": ", ".join(session.models),
-        "turns": str(session.turns),
-        "cost": figures.money(session.cost_usd_micro, session.unpriced_turns),
-    }
-    yield "".join(f"- {name}: {_inline(value)}\n" for name, value in facts.items() if value)
+    facts = session_facts(session, nodes)
+    yield "".join(f"- {name}: {_inline(value)}\n" for name, value in facts.items())
     for node in nodes:
         details = " · ".join(filter(None, (who(node), node.created_at, model_of(node))))
         yield f"\n### {_inline(details)}\n"
